@@ -1,0 +1,1 @@
+"""The command rhone, which composes the processes on one machine."""

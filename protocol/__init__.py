@@ -1,0 +1,1 @@
+"""The words: ids, nouns, events, faults and canonical JSON."""

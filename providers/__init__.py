@@ -1,0 +1,1 @@
+"""Whom we ask: model dialects behind one small interface."""

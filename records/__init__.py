@@ -1,0 +1,1 @@
+"""What we keep: tables, the event log, the effect ledger and blobs."""

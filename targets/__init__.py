@@ -1,0 +1,1 @@
+"""Where we act: workspace containers, and the forge that receives the work."""

@@ -1,0 +1,1 @@
+"""The process that acts: bodies of the ports, wiring and main."""

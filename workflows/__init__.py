@@ -1,0 +1,1 @@
+"""The durable story of a run, and the ports that it speaks through."""
