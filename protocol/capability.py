@@ -1,0 +1,184 @@
+"""Capabilities: what a run asks for, and the immutable snapshot of what it was given."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from protocol.ids import RunId, SnapshotId
+from protocol.noun import JSON, JSONObject, Noun
+from protocol.tool import Effect, ToolDefinition
+
+Approval = Literal["auto", "ask", "approve"]
+"""`approve` is an older spelling of `ask`."""
+
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@/-]*$")]
+
+
+class ToolCapability(Noun):
+    kind: Literal["tool"]
+    name: Name
+    approval: Approval | None = None
+
+
+class ClientToolCapability(Noun):
+    """A tool that the application itself runs: the run pauses until its result is submitted."""
+
+    kind: Literal["client_tool"]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str
+    input_schema: JSONObject
+    effect: Effect = "unknown"
+    approval: Approval | None = None
+    timeout_ms: Annotated[int, Field(ge=100, le=7 * 24 * 3600 * 1000)] = 30_000
+
+
+class McpCapability(Noun):
+    kind: Literal["mcp"]
+    server: Name
+    tools: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+
+class SkillCapability(Noun):
+    kind: Literal["skill"]
+    ref: Name
+
+
+class MemoryCapability(Noun):
+    kind: Literal["memory"]
+    scope: Literal["user", "project", "session"]
+    access: Literal["read", "write"]
+
+
+class VaultCapability(Noun):
+    kind: Literal["vault"]
+    name: Name
+    access: Literal["read", "write"]
+
+
+class EvalCapability(Noun):
+    kind: Literal["eval"]
+    ref: Name
+
+
+class CompactionCapability(Noun):
+    kind: Literal["compaction"]
+    ref: Name
+
+
+Capability = Annotated[
+    ToolCapability
+    | ClientToolCapability
+    | McpCapability
+    | SkillCapability
+    | MemoryCapability
+    | VaultCapability
+    | EvalCapability
+    | CompactionCapability,
+    Field(discriminator="kind"),
+]
+
+GrantKind = Literal[
+    "tool",
+    "client_tool",
+    "mcp_tool",
+    "mcp_resource",
+    "mcp_prompt",
+    "skill",
+    "memory",
+    "vault",
+    "browser",
+    "harness",
+    "safety",
+    "eval",
+    "compaction",
+    "provider_tool",
+]
+
+
+class Grant(Noun):
+    """One thing that the run may do. `definition_digest` pins the raw definition; drift stops the call."""
+
+    kind: GrantKind
+    name: str
+    source_identity: str
+    definition: ToolDefinition
+    definition_digest: str
+    effect: Effect
+    approval: Literal["auto", "ask"]
+    rules: tuple[str, ...] = ()
+    argument_constraints: JSONObject = {}
+    hosts: tuple[str, ...] = ()
+    timeout_ms: int | None = None
+    expires_at: datetime | None = None
+
+
+class Denial(Noun):
+    kind: str
+    name: str
+    rule: str
+    reason: str
+
+
+class Downgrade(Noun):
+    kind: str
+    name: str
+    asked: str
+    given: str
+    rule: str
+    reason: str
+
+
+class RepositoryGrant(Noun):
+    """The one branch of the one repository that the run may move, from one base commit on."""
+
+    forge: str
+    repository: str
+    base_branch: str
+    base_commit: str
+    branch: str
+
+
+class SnapshotDocument(Noun):
+    """What the digest covers (design 5)."""
+
+    version: Literal[1] = 1
+    run_id: RunId
+    requested: tuple[Capability, ...]
+    grants: tuple[Grant, ...]
+    denials: tuple[Denial, ...]
+    downgrades: tuple[Downgrade, ...]
+    policy_digest: str
+    policy_engine: str
+    principal: str
+    target: JSONObject | None = None
+    repository: RepositoryGrant | None = None
+    safety_profile: str = "default@1"
+    assessment_profile: str = "default@1"
+
+
+class CapabilitySnapshot(Noun):
+    """The authority of one run: a content-addressed, signed document (Ed25519 over RFC 8785 JSON)."""
+
+    id: SnapshotId
+    digest: str
+    document: SnapshotDocument
+    signature: str
+    key_id: str
+    created_at: datetime
+
+    def grant_for(self, name: str) -> Grant | None:
+        return next((grant for grant in self.document.grants if grant.name == name), None)
+
+
+class Evidence(Noun):
+    """What was really materialized under a snapshot: an append-only row with its own digest."""
+
+    snapshot_id: SnapshotId
+    ordinal: int
+    kind: str
+    body: dict[str, JSON]
+    digest: str
+    at: datetime

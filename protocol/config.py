@@ -1,0 +1,105 @@
+"""The words of `rhone.toml`: camel case inside a provider entry, snake case elsewhere."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from protocol.noun import JSONObject, Noun
+from protocol.secret import SecretRef
+from protocol.target import BoxLimits
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class ProviderEntry(Noun):
+    """One model backend. `scripted` reads its turns from `script`; see docs/scripted.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
+
+    protocol: Literal["openai-compatible", "scripted"]
+    base_url: Url | None = Field(default=None, alias="baseURL")
+    api_key_ref: SecretRef | None = None
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    api_shape: Literal["chat-completions", "responses"] = "chat-completions"
+    timeout_ms: Annotated[int, Field(ge=1)] = 600_000
+    default_params: JSONObject = {}
+    pass_reasoning_to_loop: bool = False
+    context_window: Annotated[int, Field(ge=1)] | None = None
+    prices: dict[str, "Price"] = {}
+    script: str | None = None
+
+
+class Price(Noun):
+    """US dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    cache_read: Annotated[float, Field(ge=0)] | None = None
+
+
+class TargetEntry(Noun):
+    kind: Literal["workspace"]
+    image: str = "default"
+    limits: BoxLimits = BoxLimits()
+    runtime: str = ""
+    env: dict[str, str] = {}
+
+
+class ForgeEntry(Noun):
+    """`owner` completes a remote that names only a repository."""
+
+    kind: Literal["gitea", "github"]
+    url: Url
+    tokenRef: SecretRef  # noqa: N815  the file's own spelling
+    owner: str | None = None
+
+
+class SigningEntry(Noun):
+    keyRef: SecretRef = SecretRef(kind="file", name="signing.key")  # noqa: N815  the file's own spelling
+
+
+class PoliciesEntry(Noun):
+    files: tuple[str, ...] = ()
+
+
+class AuthEntry(Noun):
+    mode: Literal["required", "optional", "disabled"] = "required"
+
+
+class CorsEntry(Noun):
+    origins: tuple[str, ...] = ()
+
+
+class LimitsEntry(Noun):
+    """Back-pressure: what one gateway holds at most before it answers 429 or 503."""
+
+    requests_in_flight: Annotated[int, Field(ge=1)] = 512
+    streams: Annotated[int, Field(ge=1)] = 2_000
+    open_runs: Annotated[int, Field(ge=1)] = 20_000
+    wait_seconds: Annotated[float, Field(gt=0)] = 3_600
+
+
+class CheckpointsEntry(Noun):
+    expires_in_s: Annotated[int, Field(ge=1)] = 7 * 24 * 3600
+
+
+class WorkspacesEntry(Noun):
+    pool_size: Annotated[int, Field(ge=0, le=64)] = 2
+    idle_release_s: Annotated[int, Field(ge=1)] = 300
+
+
+class Config(Noun):
+    """All of `rhone.toml`; every table may be absent."""
+
+    providers: dict[str, ProviderEntry] = {}
+    aliases: dict[str, str] = {}
+    targets: dict[str, TargetEntry] = {}
+    forges: dict[str, ForgeEntry] = {}
+    signing: SigningEntry = SigningEntry()
+    policies: PoliciesEntry = PoliciesEntry()
+    auth: AuthEntry = AuthEntry()
+    cors: CorsEntry = CorsEntry()
+    limits: LimitsEntry = LimitsEntry()
+    checkpoints: CheckpointsEntry = CheckpointsEntry()
+    workspaces: WorkspacesEntry = WorkspacesEntry()

@@ -1,0 +1,34 @@
+"""Canonical JSON (RFC 8785) and the digests that are taken over it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rfc8785
+from pydantic import BaseModel
+
+
+def canonical(value: object) -> bytes:
+    """The one byte form of a JSON value or noun; raises ValueError for what JSON cannot carry exactly."""
+    try:
+        return rfc8785.dumps(_plain(value))
+    except rfc8785.CanonicalizationError as error:
+        raise ValueError(f"not canonical JSON: {error}") from error
+
+
+def digest(value: object) -> str:
+    return digest_bytes(canonical(value))
+
+
+def digest_bytes(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,42 @@
+"""Effects: the ledger's row for one attempt to change the outside world."""
+
+from datetime import datetime
+from typing import Literal
+
+from protocol.ids import RunId, ToolExecutionId
+from protocol.noun import JSONObject, Noun
+from protocol.tool import Effect
+
+EffectState = Literal["intent", "claimed", "succeeded", "failed", "unknown"]
+
+
+class EffectRow(Noun):
+    """Keyed by its tool execution. `epoch` grows by one per claim; an outcome is written only by the epoch
+    that holds the claim, so a zombie's late word changes nothing. `result` keeps what a probe needs."""
+
+    tool_execution_id: ToolExecutionId
+    run_id: RunId
+    effect: Effect
+    state: EffectState
+    epoch: int
+    envelope_digest: str
+    result: JSONObject | None = None
+    claimed_at: datetime | None = None
+    settled_at: datetime | None = None
+
+
+class Claimed(Noun):
+    epoch: int
+
+
+class AlreadySettled(Noun):
+    row: EffectRow
+
+
+class ClaimLost(Noun):
+    """Somebody else holds a later epoch, the run has ended, or the approval is not there to be spent."""
+
+    reason: str
+
+
+Claim = Claimed | AlreadySettled | ClaimLost
