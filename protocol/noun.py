@@ -2,13 +2,12 @@
 
 from typing import TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-JSON = TypeAliasType("JSON", "bool | int | float | str | list[JSON] | dict[str, JSON] | None")
+JSON: TypeAlias = JsonValue
 """Any JSON value."""
 
-JSONObject: TypeAlias = dict[str, JSON]
+JSONObject: TypeAlias = dict[str, JsonValue]
 
 
 class Noun(BaseModel):

@@ -1,0 +1,211 @@
+"""The native loop, pure: a state and what happened give the next state, a state gives the next step.
+
+Order of the checks and the stop reasons: budgets before each turn; a batch that would pass `max_tool_calls`,
+or a turn that passed the token or cost budget, is not executed at all.
+"""
+
+from typing import Literal
+
+from harness.state import Ending, PendingCall, RunState
+from protocol.ids import ToolExecutionId
+from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, Message, Sent
+from protocol.noun import Noun
+from protocol.run import Limits, LimitsPatch, StopReason
+
+
+class Materialize(Noun):
+    """The run has a target and no box."""
+
+
+class CallModel(Noun):
+    step: int
+    completes: int | None
+    incoming: tuple[str, ...]
+
+
+class RunTools(Noun):
+    calls: tuple[PendingCall, ...]
+    parallel: bool
+
+
+class SaveTree(Noun):
+    """A step wrote in its workspace: checkpoint the tree before the step is completed."""
+
+    step: int
+
+
+class TakeUp(Noun):
+    """An interrupt stopped the step: settle what it left, then go on."""
+
+    interrupt: Interrupt
+
+
+class Finish(Noun):
+    ending: Ending
+
+
+Next = Materialize | CallModel | RunTools | SaveTree | TakeUp | Finish
+
+
+def next_step(state: RunState) -> Next:
+    if state.ending is not None:
+        return Finish(ending=state.ending)
+    if state.interrupt is not None:
+        return TakeUp(interrupt=state.interrupt)
+    if state.has_target and state.queue is None:
+        return Materialize()
+    todo = tuple(call for call in state.calls if call.phase != "done")
+    if todo:
+        return RunTools(calls=todo, parallel=state.limits.parallel_tools and len(todo) > 1)
+    if state.open_step is not None and state.wrote:
+        return SaveTree(step=state.open_step)
+    spent = exhausted(state)
+    if spent is not None:
+        return Finish(ending=Ending(status="completed", stop_reason=spent))
+    return CallModel(step=state.step + 1, completes=state.open_step, incoming=state.incoming)
+
+
+def exhausted(state: RunState) -> StopReason | None:
+    """The budget that forbids another model turn, if any."""
+    limits = state.limits
+    if limits.max_turns and state.step >= limits.max_turns:
+        return "max_turns"
+    if limits.max_tokens and state.tokens >= limits.max_tokens:
+        return "max_tokens"
+    if limits.max_cost_usd and state.cost_usd >= limits.max_cost_usd:
+        return "max_cost"
+    return None
+
+
+class Reply(Noun):
+    """What a model turn came to. `calls` is empty where the model has finished."""
+
+    calls: tuple[PendingCall, ...]
+    tokens: int
+    cost_usd: float
+    refused: bool = False
+
+
+def after_model(state: RunState, reply: Reply) -> RunState:
+    state = state.model_copy(
+        update={
+            "step": state.step + 1,
+            "tokens": state.tokens + reply.tokens,
+            "cost_usd": state.cost_usd + reply.cost_usd,
+            "open_step": None,
+            "wrote": False,
+            "incoming": (),
+            "calls": (),
+        }
+    )
+    limits = state.limits
+    over: StopReason | None = None
+    if limits.max_tokens and state.tokens > limits.max_tokens:
+        over = "max_tokens"
+    elif limits.max_cost_usd and state.cost_usd > limits.max_cost_usd:
+        over = "max_cost"
+    elif (
+        reply.calls and limits.max_tool_calls and state.tool_count + len(reply.calls) > limits.max_tool_calls
+    ):
+        over = "max_tool_calls"
+    if over is not None:
+        return _end(state, "completed", over)
+    if not reply.calls:
+        return _end(state, "completed", "safety_blocked" if reply.refused else "end_turn")
+    return state.model_copy(
+        update={
+            "calls": reply.calls,
+            "open_step": state.step,
+            "tool_count": state.tool_count + len(reply.calls),
+        }
+    )
+
+
+def _over_tool_calls(state: RunState, reply: Reply) -> bool:
+    return state.tool_count + len(reply.calls) > state.limits.max_tool_calls
+
+
+class Settled(Noun):
+    """A tool call has its result."""
+
+    tool_execution_id: ToolExecutionId
+    wrote: bool = False
+
+
+class Asked(Noun):
+    """A tool call waits for somebody."""
+
+    tool_execution_id: ToolExecutionId
+    checkpoint_id: str
+    expires_at: str
+
+
+def after_tool(state: RunState, outcome: Settled | Asked) -> RunState:
+    def mark(call: PendingCall) -> PendingCall:
+        if call.tool_execution_id != outcome.tool_execution_id:
+            return call
+        if isinstance(outcome, Settled):
+            return call.model_copy(update={"phase": "done", "checkpoint_id": None, "expires_at": None})
+        return call.model_copy(
+            update={
+                "phase": "waiting",
+                "checkpoint_id": outcome.checkpoint_id,
+                "expires_at": outcome.expires_at,
+            }
+        )
+
+    wrote = state.wrote or (isinstance(outcome, Settled) and outcome.wrote)
+    return state.model_copy(update={"calls": tuple(map(mark, state.calls)), "wrote": wrote})
+
+
+def after_target_lost(state: RunState) -> RunState:
+    """The box is gone: rebuild it; the open step's workspace calls run anew as a new attempt."""
+
+    def anew(call: PendingCall) -> PendingCall:
+        return call.model_copy(update={"phase": "ready"}) if call.effect == "workspace" else call
+
+    return state.model_copy(update={"queue": None, "calls": tuple(map(anew, state.calls))})
+
+
+def after_tree(state: RunState) -> RunState:
+    return state.model_copy(update={"open_step": None, "wrote": False, "calls": ()})
+
+
+def after_take_up(state: RunState) -> RunState:
+    """What the interrupt stopped is settled: its message is in the head, the step is closed."""
+    return state.model_copy(update={"interrupt": None, "open_step": None, "calls": (), "wrote": False})
+
+
+def hear(state: RunState, message: Message) -> RunState:
+    """One message of the inbox; a resolved checkpoint is looked up by whoever waits for it."""
+    match message:
+        case Cancel():
+            return _end(state, "cancelled", "cancelled")
+        case Interrupt():
+            return state.model_copy(update={"interrupt": message})
+        case Sent():
+            return state.model_copy(update={"incoming": (*state.incoming, message.block_id)})
+        case LimitsRaised():
+            return state.model_copy(update={"limits": patched(state.limits, message.limits)})
+        case CheckpointResolved():
+            return state
+
+
+def timed_out(state: RunState) -> RunState:
+    return _end(state, "timed_out", "timeout")
+
+
+def failed(state: RunState, code: str, message: str, param: str | None = None) -> RunState:
+    ending = Ending(status="failed", stop_reason="error", code=code, message=message, param=param)
+    return state.model_copy(update={"ending": state.ending or ending})
+
+
+def patched(limits: Limits, patch: LimitsPatch) -> Limits:
+    return limits.model_copy(update=patch.model_dump(exclude_none=True))
+
+
+def _end(
+    state: RunState, status: Literal["completed", "cancelled", "timed_out"], why: StopReason
+) -> RunState:
+    """The first ending stands: what was decided is not decided again."""
+    return state.model_copy(update={"ending": state.ending or Ending(status=status, stop_reason=why)})

@@ -1,0 +1,56 @@
+"""The state of a run between two steps: small facts only, so that it can travel through continue-as-new."""
+
+from typing import Literal
+
+from protocol.ids import CheckpointId, RunId, ToolExecutionId
+from protocol.inbox import Interrupt
+from protocol.noun import Noun
+from protocol.run import Limits, RunStatus, StopReason
+from protocol.tool import Effect, ToolSource
+
+CallPhase = Literal["ready", "waiting", "done"]
+
+
+class PendingCall(Noun):
+    """A tool call of the open step; `checkpoint_id` while somebody has to answer."""
+
+    tool_execution_id: ToolExecutionId
+    source: ToolSource
+    effect: Effect
+    phase: CallPhase = "ready"
+    checkpoint_id: CheckpointId | None = None
+    expires_at: str | None = None
+
+
+class Ending(Noun):
+    """How a run is to end; `error` is kept with the records, here stands only its code."""
+
+    status: RunStatus
+    stop_reason: StopReason
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+
+class RunState(Noun):
+    """`step` counts model turns that were begun, `open_step` is a tool step that is not yet completed.
+
+    `clock_ms` is the time that the run has worked: it stands still while the run waits for somebody.
+    """
+
+    run_id: RunId
+    limits: Limits
+    step: int = 0
+    open_step: int | None = None
+    calls: tuple[PendingCall, ...] = ()
+    tool_count: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    wrote: bool = False
+    incoming: tuple[str, ...] = ()
+    interrupt: Interrupt | None = None
+    ending: Ending | None = None
+    has_target: bool = False
+    queue: str | None = None
+    heard: int = 0
+    clock_ms: int = 0
