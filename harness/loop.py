@@ -121,10 +121,6 @@ def after_model(state: RunState, reply: Reply) -> RunState:
     )
 
 
-def _over_tool_calls(state: RunState, reply: Reply) -> bool:
-    return state.tool_count + len(reply.calls) > state.limits.max_tool_calls
-
-
 class Settled(Noun):
     """A tool call has its result."""
 
@@ -158,11 +154,29 @@ def after_tool(state: RunState, outcome: Settled | Asked) -> RunState:
     return state.model_copy(update={"calls": tuple(map(mark, state.calls)), "wrote": wrote})
 
 
+def after_answer(state: RunState, checkpoint_id: str) -> RunState:
+    """Somebody answered, or the deadline did: the waiting call can be taken up."""
+
+    def answered(call: PendingCall) -> PendingCall:
+        waits = call.phase == "waiting" and call.checkpoint_id == checkpoint_id
+        return call.model_copy(update={"phase": "answered"}) if waits else call
+
+    return state.model_copy(update={"calls": tuple(map(answered, state.calls))})
+
+
+def waiting_for(state: RunState) -> tuple[PendingCall, ...]:
+    """The calls that wait for somebody, where nothing else is left to do; empty otherwise."""
+    todo = tuple(call for call in state.calls if call.phase != "done")
+    return todo if all(call.phase == "waiting" for call in todo) else ()
+
+
 def after_target_lost(state: RunState) -> RunState:
     """The box is gone: rebuild it; the open step's workspace calls run anew as a new attempt."""
 
     def anew(call: PendingCall) -> PendingCall:
-        return call.model_copy(update={"phase": "ready"}) if call.effect == "workspace" else call
+        if call.effect != "workspace" or call.phase == "waiting":
+            return call
+        return call.model_copy(update={"phase": "ready"})
 
     return state.model_copy(update={"queue": None, "calls": tuple(map(anew, state.calls))})
 
@@ -188,7 +202,7 @@ def hear(state: RunState, message: Message) -> RunState:
         case LimitsRaised():
             return state.model_copy(update={"limits": patched(state.limits, message.limits)})
         case CheckpointResolved():
-            return state
+            return after_answer(state, message.checkpoint_id)
 
 
 def timed_out(state: RunState) -> RunState:

@@ -8,7 +8,7 @@ from protocol.noun import Noun
 from protocol.run import Limits, RunStatus, StopReason
 from protocol.tool import Effect, ToolSource
 
-CallPhase = Literal["ready", "waiting", "done"]
+CallPhase = Literal["ready", "waiting", "answered", "done"]
 
 
 class PendingCall(Noun):

@@ -1,0 +1,180 @@
+"""What crosses between the story and the bodies: ids, digests and small facts, never a body."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.state import Ending, PendingCall, RunState
+from protocol.ids import CheckpointId, RunId, ToolExecutionId
+from protocol.inbox import InboxItem, InterruptBehavior
+from protocol.noun import Noun
+
+
+class RunStart(Noun):
+    """The input of the workflow; `state` is there when it continues as new."""
+
+    run_id: RunId
+    state: RunState | None = None
+
+
+class RunRef(Noun):
+    run_id: RunId
+
+
+class Opened(Noun):
+    """The run is claimed and its capabilities are resolved."""
+
+    kind: Literal["opened"] = "opened"
+    state: RunState
+    idle_release_s: int
+
+
+class NotOpened(Noun):
+    """The run cannot be built as asked; `ending` is None where it is not ours to tell (ended, abandoned)."""
+
+    kind: Literal["not_opened"] = "not_opened"
+    ending: Ending | None
+
+
+Opening = Annotated[Opened | NotOpened, Field(discriminator="kind")]
+
+
+class Placed(Noun):
+    kind: Literal["placed"] = "placed"
+    queue: str
+    generation: int
+
+
+class NotPlaced(Noun):
+    kind: Literal["not_placed"] = "not_placed"
+    ending: Ending
+
+
+Placing = Annotated[Placed | NotPlaced, Field(discriminator="kind")]
+
+
+class ModelTurn(Noun):
+    run_id: RunId
+    step: int
+    completes: int | None = None
+    incoming: tuple[str, ...] = ()
+
+
+class TurnDone(Noun):
+    kind: Literal["done"] = "done"
+    calls: tuple[PendingCall, ...] = ()
+    tokens: int = 0
+    cost_usd: float = 0.0
+    refused: bool = False
+
+
+class TurnFailed(Noun):
+    kind: Literal["failed"] = "failed"
+    ending: Ending
+
+
+class TurnStopped(Noun):
+    """An interrupt or a cancel from the inbox reached the call."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+TurnResult = Annotated[TurnDone | TurnFailed | TurnStopped, Field(discriminator="kind")]
+
+
+class ToolAct(Noun):
+    """One tool execution to prepare, gate, claim, act on and commit."""
+
+    run_id: RunId
+    tool_execution_id: ToolExecutionId
+
+
+class ToolRedeem(Noun):
+    """A tool execution whose checkpoint is resolved: spend the answer, whatever it is."""
+
+    run_id: RunId
+    tool_execution_id: ToolExecutionId
+    checkpoint_id: CheckpointId
+
+
+class ActDone(Noun):
+    kind: Literal["done"] = "done"
+    wrote: bool = False
+
+
+class ActAsked(Noun):
+    kind: Literal["asked"] = "asked"
+    checkpoint_id: CheckpointId
+    expires_at: str
+
+
+class ActStopped(Noun):
+    """An interrupt or a cancel reached the tool; its result is told when the run takes that up."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+class ActLost(Noun):
+    """The box is gone."""
+
+    kind: Literal["lost"] = "lost"
+
+
+ActResult = Annotated[ActDone | ActAsked | ActStopped | ActLost, Field(discriminator="kind")]
+
+
+class StepRef(Noun):
+    run_id: RunId
+    step: int
+
+
+class TreeSaved(Noun):
+    kind: Literal["saved"] = "saved"
+
+
+class TreeLost(Noun):
+    kind: Literal["lost"] = "lost"
+
+
+TreeResult = Annotated[TreeSaved | TreeLost, Field(discriminator="kind")]
+
+
+class Listen(Noun):
+    run_id: RunId
+    after: int
+
+
+class Heard(Noun):
+    items: tuple[InboxItem, ...]
+
+
+class Pause(Noun):
+    """The run waits for somebody, or goes on."""
+
+    run_id: RunId
+    checkpoint_ids: tuple[CheckpointId, ...]
+
+
+class ExpiryCheck(Noun):
+    run_id: RunId
+    checkpoint_id: CheckpointId
+
+
+class Expiry(Noun):
+    """`expires_at` is there while the checkpoint is still open (it was deferred, or the clocks differ)."""
+
+    resolved: bool
+    expires_at: str | None = None
+
+
+class InterruptOrder(Noun):
+    run_id: RunId
+    step: int
+    behavior: InterruptBehavior
+    block_id: str | None = None
+
+
+class RunEnd(Noun):
+    run_id: RunId
+    step: int
+    ending: Ending

@@ -1,0 +1,369 @@
+"""The story of a run: what the harness decides next, done through ports, until there is an ending.
+
+Everything that is said to the run arrives as a wake-up without content; the words lie in its inbox.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from harness import loop
+    from harness.state import Ending, PendingCall, RunState
+    from protocol.ids import CheckpointId, ToolExecutionId
+    from protocol.run import Limits
+    from workflows import messages, options, ports
+    from workflows.messages import RunRef, RunStart
+    from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE
+
+T = TypeVar("T")
+
+
+@workflow.defn(name=RUN_WORKFLOW)
+class RunWorkflow:
+    """One run, from its claim to its terminal event."""
+
+    @workflow.init
+    def __init__(self, start: RunStart) -> None:
+        self._ref = RunRef(run_id=start.run_id)
+        self._state = start.state or RunState(run_id=start.run_id, limits=Limits())
+        self._woken = start.state is not None
+        self._paused = False
+        self._lost = False
+        self._since = workflow.now()
+        self._idle_release_s = 300
+
+    @workflow.signal(name=WAKE)
+    def wake(self) -> None:
+        self._woken = True
+
+    @workflow.run
+    async def run(self, start: RunStart) -> None:
+        listening = asyncio.create_task(self._listen())
+        watching = asyncio.create_task(self._watch_the_clock())
+        try:
+            if start.state is None and not await self._open():
+                return
+            await self._go_on()
+        finally:
+            listening.cancel()
+            watching.cancel()
+
+    async def _open(self) -> bool:
+        opening = await self._stoppable(ports.Runs.open, self._ref, options.WORK)
+        match opening:
+            case messages.Opened():
+                heard = self._state
+                kept = {name: getattr(heard, name) for name in ("heard", "ending", "interrupt", "incoming")}
+                self._state = opening.state.model_copy(update=kept)
+                self._idle_release_s = opening.idle_release_s
+            case messages.NotOpened(ending=None):
+                return False
+            case messages.NotOpened(ending=ending):
+                self._state = self._state.model_copy(update={"ending": ending})
+            case None:
+                pass
+        return True
+
+    async def _go_on(self) -> None:
+        while True:
+            if self._is_long():
+                self._continue_as_new()
+            match loop.next_step(self._state):
+                case loop.Finish(ending=ending):
+                    await self._end(ending)
+                    return
+                case loop.TakeUp(interrupt=interrupt):
+                    await self._take_up(interrupt)
+                case loop.Materialize():
+                    await self._materialize()
+                case loop.CallModel() as turn:
+                    await self._call_model(turn)
+                case loop.RunTools() as batch:
+                    await self._run_tools(batch)
+                case loop.SaveTree(step=step):
+                    await self._save_tree(step)
+
+    async def _call_model(self, turn: loop.CallModel) -> None:
+        order = messages.ModelTurn(
+            run_id=self._ref.run_id, step=turn.step, completes=turn.completes, incoming=turn.incoming
+        )
+        result = await self._stoppable(ports.ModelCalls.call, order, options.MODEL)
+        match result:
+            case messages.TurnDone():
+                entered = set(turn.incoming)
+                later = tuple(block for block in self._state.incoming if block not in entered)
+                reply = loop.Reply(
+                    calls=result.calls, tokens=result.tokens, cost_usd=result.cost_usd, refused=result.refused
+                )
+                after = loop.after_model(self._state, reply)
+                self._state = after.model_copy(update={"incoming": later})
+            case messages.TurnFailed(ending=ending):
+                self._state = loop.failed(
+                    self._state, ending.code or "engine.model_call", ending.message or "", ending.param
+                )
+            case messages.TurnStopped() | None:
+                self._state = self._state.model_copy(update={"step": turn.step, "incoming": ()})
+
+    async def _materialize(self) -> None:
+        placing = await self._stoppable(ports.Boxes.materialize, self._ref, options.WORK)
+        match placing:
+            case messages.Placed(queue=queue):
+                self._state = self._state.model_copy(update={"queue": queue})
+            case messages.NotPlaced(ending=ending):
+                self._state = self._state.model_copy(update={"ending": self._state.ending or ending})
+            case None:
+                pass
+
+    async def _save_tree(self, step: int) -> None:
+        ref = messages.StepRef(run_id=self._ref.run_id, step=step)
+        saved = await self._stoppable(ports.Boxes.save_tree, ref, options.WORK, queue=self._state.queue)
+        match saved:
+            case messages.TreeSaved():
+                self._state = loop.after_tree(self._state)
+            case messages.TreeLost():
+                self._state = loop.after_target_lost(self._state)
+            case None:
+                pass
+
+    async def _run_tools(self, batch: loop.RunTools) -> None:
+        self._lost = False
+        tasks: list[asyncio.Task[None]] = []
+        groups = [[call] for call in batch.calls] if batch.parallel else [list(batch.calls)]
+        for group in groups:
+            tasks.append(asyncio.create_task(self._carry_all(group)))
+        try:
+            await self._attend(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+        if self._lost:
+            self._state = loop.after_target_lost(self._state)
+
+    async def _attend(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Tell when the run waits for somebody; while it waits long, give the box back."""
+        while not all(task.done() for task in tasks):
+            waiting = loop.waiting_for(self._state)
+            if waiting and not self._paused:
+                await self._pause(waiting)
+                continue
+            idle = self._paused and self._state.queue is not None
+            try:
+                await workflow.wait_condition(
+                    lambda: (
+                        all(task.done() for task in tasks)
+                        or bool(loop.waiting_for(self._state)) != self._paused
+                    ),
+                    timeout=timedelta(seconds=self._idle_release_s) if idle else None,
+                )
+            except TimeoutError:
+                await self._release_box()
+            if self._paused and not loop.waiting_for(self._state):
+                self._unpause()
+            if self._paused and self._is_long():
+                self._continue_as_new()
+
+    async def _carry_all(self, calls: list[PendingCall]) -> None:
+        for call in calls:
+            await self._carry(call.tool_execution_id)
+            if self._halted or self._lost:
+                return
+
+    async def _carry(self, execution: ToolExecutionId) -> None:
+        """One tool call to its result, through as many checkpoints as it takes."""
+        run_id = self._ref.run_id
+        while not self._halted and not self._lost:
+            call = next(call for call in self._state.calls if call.tool_execution_id == execution)
+            queue = self._queue_for(call)
+            if call.phase == "done" or (queue is None and call.phase != "waiting"):
+                return
+            result: messages.ActDone | messages.ActAsked | messages.ActStopped | messages.ActLost | None
+            if call.phase == "waiting":
+                await self._await_answer(call)
+                continue
+            if call.phase == "ready":
+                order = messages.ToolAct(run_id=run_id, tool_execution_id=execution)
+                result = await self._stoppable(ports.ToolCalls.act, order, options.TOOL, queue=queue)
+            else:
+                redeem = messages.ToolRedeem(
+                    run_id=run_id,
+                    tool_execution_id=execution,
+                    checkpoint_id=call.checkpoint_id or CheckpointId(""),
+                )
+                result = await self._stoppable(ports.ToolCalls.redeem, redeem, options.TOOL, queue=queue)
+            self._note(execution, result)
+
+    def _note(
+        self,
+        execution: ToolExecutionId,
+        result: messages.ActDone | messages.ActAsked | messages.ActStopped | messages.ActLost | None,
+    ) -> None:
+        match result:
+            case messages.ActDone(wrote=wrote):
+                settled = loop.Settled(tool_execution_id=execution, wrote=wrote)
+                self._state = loop.after_tool(self._state, settled)
+            case messages.ActAsked(checkpoint_id=checkpoint, expires_at=expires_at):
+                asked = loop.Asked(
+                    tool_execution_id=execution, checkpoint_id=checkpoint, expires_at=expires_at
+                )
+                self._state = loop.after_tool(self._state, asked)
+            case messages.ActLost():
+                self._lost = True
+            case messages.ActStopped() | None:
+                pass
+
+    async def _await_answer(self, call: PendingCall) -> None:
+        """Until the answer is heard, or the deadline's own compare-and-set says that there is none."""
+        checkpoint = call.checkpoint_id or CheckpointId("")
+
+        def still_waiting() -> bool:
+            return any(
+                one.phase == "waiting" and one.checkpoint_id == checkpoint for one in self._state.calls
+            )
+
+        deadline = datetime.fromisoformat(call.expires_at) if call.expires_at else None
+        left = deadline - workflow.now() + timedelta(milliseconds=20) if deadline else None
+        try:
+            await workflow.wait_condition(
+                lambda: not still_waiting() or self._halted or self._lost,
+                timeout=max(left, timedelta(milliseconds=20)) if left is not None else None,
+            )
+        except TimeoutError:
+            check = messages.ExpiryCheck(run_id=self._ref.run_id, checkpoint_id=checkpoint)
+            expiry = await workflow.execute_local_activity_method(
+                ports.Runs.expire, check, **_local(options.RECORD)
+            )
+            if expiry.resolved:
+                self._state = loop.after_answer(self._state, checkpoint)
+            elif expiry.expires_at is not None:
+                asked = loop.Asked(
+                    tool_execution_id=call.tool_execution_id,
+                    checkpoint_id=checkpoint,
+                    expires_at=expiry.expires_at,
+                )
+                self._state = loop.after_tool(self._state, asked)
+
+    async def _pause(self, calls: tuple[PendingCall, ...]) -> None:
+        self._state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
+        self._paused = True
+        checkpoints = tuple(call.checkpoint_id for call in calls if call.checkpoint_id is not None)
+        order = messages.Pause(run_id=self._ref.run_id, checkpoint_ids=checkpoints)
+        await workflow.execute_local_activity_method(ports.Runs.pause, order, **_local(options.RECORD))
+
+    def _unpause(self) -> None:
+        self._paused = False
+        self._since = workflow.now()
+
+    async def _release_box(self) -> None:
+        queue = self._state.queue
+        self._state = self._state.model_copy(update={"queue": None})
+        await self._stoppable(ports.Boxes.release, self._ref, options.WORK, queue=queue)
+
+    async def _take_up(self, interrupt: "loop.Interrupt") -> None:
+        if self._paused:
+            self._unpause()
+        order = messages.InterruptOrder(
+            run_id=self._ref.run_id,
+            step=self._state.step,
+            behavior=interrupt.behavior,
+            block_id=interrupt.block_id,
+        )
+        await workflow.execute_activity_method(
+            ports.Runs.take_up, order, task_queue=WORKER_QUEUE, **options.WORK
+        )
+        self._state = loop.after_take_up(self._state)
+
+    async def _end(self, ending: Ending) -> None:
+        order = messages.RunEnd(run_id=self._ref.run_id, step=self._state.step, ending=ending)
+        await workflow.execute_activity_method(ports.Runs.end, order, task_queue=WORKER_QUEUE, **options.WORK)
+
+    async def _listen(self) -> None:
+        while True:
+            await workflow.wait_condition(lambda: self._woken)
+            self._woken = False
+            order = messages.Listen(run_id=self._ref.run_id, after=self._state.heard)
+            heard = await workflow.execute_local_activity_method(
+                ports.Runs.listen, order, **_local(options.RECORD)
+            )
+            for item in heard.items:
+                state = loop.hear(self._state, item.message)
+                self._state = state.model_copy(update={"heard": item.position})
+
+    async def _watch_the_clock(self) -> None:
+        """The run's time limit: the clock stands still while the run waits for somebody."""
+        while True:
+            limit = self._state.limits.timeout_ms
+            await workflow.wait_condition(lambda: not self._paused)
+            if not limit:
+                await workflow.wait_condition(lambda: self._state.limits.timeout_ms != 0)
+                continue
+            left = timedelta(milliseconds=max(1, limit - self._worked_ms()))
+            try:
+                await workflow.wait_condition(
+                    lambda known=limit: self._paused or self._state.limits.timeout_ms != known,
+                    timeout=left,
+                )
+            except TimeoutError:
+                self._state = loop.timed_out(self._state)
+                return
+
+    async def _stoppable(
+        self,
+        port: Callable[[Any, Any], Awaitable[T]],
+        order: object,
+        limits: options.Options,
+        *,
+        queue: str | None = None,
+    ) -> T | None:
+        """An activity that an ending or an interrupt cancels; None where that happened."""
+        handle = workflow.start_activity_method(port, order, task_queue=queue or WORKER_QUEUE, **limits)
+        await workflow.wait_condition(lambda: handle.done() or self._halted)
+        if not handle.done():
+            handle.cancel()
+        try:
+            return await handle
+        except ActivityError as error:
+            if not is_cancelled_exception(error):
+                message = str(error.cause or error)
+                self._state = loop.failed(self._state, "engine.activity_failed", message)
+            return None
+
+    @property
+    def _halted(self) -> bool:
+        return self._state.ending is not None or self._state.interrupt is not None
+
+    def _queue_for(self, call: PendingCall) -> str | None:
+        in_box = call.source in ("target", "forge") and self._state.has_target
+        return self._state.queue if in_box else WORKER_QUEUE
+
+    def _worked_ms(self) -> int:
+        if self._paused:
+            return self._state.clock_ms
+        return self._state.clock_ms + round((workflow.now() - self._since).total_seconds() * 1000)
+
+    def _is_long(self) -> bool:
+        info = workflow.info()
+        return (
+            info.is_continue_as_new_suggested()
+            or info.get_current_history_length() >= options.HISTORY_EVENTS
+            or info.get_current_history_size() >= options.HISTORY_BYTES
+        )
+
+    def _continue_as_new(self) -> None:
+        state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
+        workflow.continue_as_new(RunStart(run_id=self._ref.run_id, state=state))
+
+
+def _local(limits: options.Options) -> dict[str, Any]:
+    """The options that a local activity knows."""
+    return {
+        "start_to_close_timeout": limits.get("start_to_close_timeout"),
+        "retry_policy": limits.get("retry_policy"),
+    }

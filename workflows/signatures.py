@@ -1,0 +1,18 @@
+"""What others need to know of the workflows: names, ids, queues, and how one is woken."""
+
+from protocol.ids import RunId
+
+RUN_WORKFLOW = "run"
+WAKE = "wake"
+WORKER_QUEUE = "rhone"
+"""Workflows, and every activity that needs no box."""
+
+
+def workflow_id(run_id: RunId) -> str:
+    """One workflow per run, id = run id."""
+    return run_id
+
+
+def host_queue(host: str) -> str:
+    """The queue of one Docker host; any worker beside that engine polls it."""
+    return host if host.startswith("host-") else f"host-{host}"
