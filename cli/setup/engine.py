@@ -1,0 +1,100 @@
+"""The Docker engine: the one that runs, else one that set-up starts; never a second beside a first."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from cli.setup.paths import program
+from cli.setup.process import Workshop, tail
+from cli.setup.report import SetupFailed
+
+_PID_FILE = Path("/var/run/docker.pid")
+_PATIENCE = 60.0
+
+
+def connect(timeout: float = 600) -> docker.DockerClient:
+    """A client of the engine that DOCKER_HOST names, or of the local one."""
+    return docker.from_env(timeout=int(timeout))
+
+
+def answers() -> bool:
+    try:
+        client = connect(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def has_image(tag: str) -> bool:
+    client = connect()
+    try:
+        client.images.get(tag)
+    except ImageNotFound:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def start(workshop: Workshop) -> None:
+    """Bring up an engine where none answers, and wait until it does."""
+    if answers():
+        return
+    if os.geteuid() != 0:
+        raise SetupFailed(
+            workshop.part,
+            "no Docker engine answers this user; start one, or join its group, or run set-up as root",
+        )
+    if _is_running():
+        workshop.say("an engine is starting already: waiting for it")
+        _wait(workshop, None)
+    elif Path("/run/systemd/system").is_dir():
+        workshop.say("starting the engine with systemd")
+        workshop.run(["systemctl", "start", "docker"])
+        _wait(workshop, None)
+    else:
+        _start_detached(workshop)
+
+
+def _start_detached(workshop: Workshop) -> None:
+    dockerd = program("dockerd")
+    if dockerd is None:
+        raise SetupFailed(
+            workshop.part, "no Docker engine answers and none is installed; DOCKER_HOST may be wrong"
+        )
+    workshop.say(f"starting dockerd because no engine answers; its log is {workshop.log}")
+    with workshop.open_log() as log:
+        process = subprocess.Popen(
+            [dockerd], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
+    _wait(workshop, process)
+
+
+def _wait(workshop: Workshop, process: subprocess.Popen[bytes] | None) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not answers():
+        ended = process is not None and process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            told = f"; the end of {workshop.log}:\n{tail(workshop.log)}" if workshop.log.exists() else ""
+            raise SetupFailed(
+                workshop.part, f"the Docker engine {'ended' if ended else 'does not answer'}{told}"
+            )
+        time.sleep(0.2)
+
+
+def _is_running() -> bool:
+    """Whether a dockerd of this machine lives, though it may not answer yet."""
+    try:
+        pid = int(_PID_FILE.read_text())
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd"
+    except (OSError, ValueError):
+        return False
