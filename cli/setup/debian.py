@@ -1,6 +1,7 @@
 """Debian packages, and the Debian mirror that this machine's apt is set to use."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from cli.setup.report import SetupFailed
 _APT = Path("/etc/apt")
 _LISTS = Path("/var/lib/apt/lists")
 _CLUSTER_CONFIG = Path("/etc/postgresql-common/createcluster.conf")
+
+
+_ONE_LINE = re.compile(r"\s*deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)\s*(.*)")
+_SIGNED_BY = re.compile(r"signed-by=(/[^\s,]+)")
 
 
 @dataclass(frozen=True)
@@ -51,17 +56,11 @@ def configured_sources(apt: Path = _APT) -> list[Source]:
 def one_line_sources(text: str) -> Iterator[Source]:
     """Sources in the style `deb [option=value] uri suite component...`."""
     for line in text.splitlines():
-        words = line.partition("#")[0].replace("[ ", "[").replace(" ]", "]").split()
-        if not words or words[0] != "deb":
-            continue
-        rest = words[1:]
-        keyring = None
-        if rest and rest[0].startswith("["):
-            end = next((i for i, word in enumerate(rest) if word.endswith("]")), len(rest) - 1)
-            options = dict(word.strip("[]").partition("=")[::2] for word in rest[: end + 1])
-            keyring, rest = options.get("signed-by"), rest[end + 1 :]
-        if len(rest) >= 2:
-            yield Source(uri=rest[0], suites=(rest[1],), components=tuple(rest[2:]), keyring=keyring)
+        match = _ONE_LINE.match(line.partition("#")[0])
+        if match is not None:
+            options, uri, suite, components = match.groups()
+            keyring = _SIGNED_BY.search(options or "")
+            yield Source(uri, (suite,), tuple(components.split()), keyring.group(1) if keyring else None)
 
 
 def stanza_sources(text: str) -> Iterator[Source]:

@@ -12,7 +12,6 @@ from cli.setup.paths import program
 from cli.setup.process import Workshop, tail
 from cli.setup.report import SetupFailed
 
-_PID_FILE = Path("/var/run/docker.pid")
 _PATIENCE = 60.0
 
 
@@ -82,7 +81,8 @@ def _start_detached(workshop: Workshop) -> None:
 def _wait(workshop: Workshop, process: subprocess.Popen[bytes] | None) -> None:
     deadline = time.monotonic() + _PATIENCE
     while not answers():
-        ended = process is not None and process.poll() is not None
+        # Installing the package may have started one in the meantime: then ours ends, and that one answers.
+        ended = process is not None and process.poll() is not None and not _is_running()
         if ended or time.monotonic() > deadline:
             told = f"; the end of {workshop.log}:\n{tail(workshop.log)}" if workshop.log.exists() else ""
             raise SetupFailed(
@@ -92,9 +92,11 @@ def _wait(workshop: Workshop, process: subprocess.Popen[bytes] | None) -> None:
 
 
 def _is_running() -> bool:
-    """Whether a dockerd of this machine lives, though it may not answer yet."""
-    try:
-        pid = int(_PID_FILE.read_text())
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd"
-    except (OSError, ValueError):
-        return False
+    """Whether a dockerd of this machine lives, though it may not answer yet, or not here."""
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if name.read_text().strip() == "dockerd":
+                return True
+        except OSError:
+            continue
+    return False
