@@ -1,12 +1,11 @@
 """Blocks: the unified messages of a session, in the order in which the model sees them."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from protocol.ids import BlockId, CallId, RunId, SessionId
-from protocol.noun import JSON, JSONObject, Noun
+from protocol.noun import JSON, JSONObject, Moment, Noun
 
 
 class Source(Noun):
@@ -78,7 +77,7 @@ class _Block(Noun):
     session_id: SessionId
     run_id: RunId | None = None
     call_id: CallId | None = None
-    created_at: datetime
+    created_at: Moment
     opaque: tuple[Opaque, ...] = ()
     labels: tuple[str, ...] = ()
 

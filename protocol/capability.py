@@ -1,12 +1,11 @@
 """Capabilities: what a run asks for, and the immutable snapshot of what it was given."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from protocol.ids import RunId, SnapshotId
-from protocol.noun import JSON, JSONObject, Noun
+from protocol.noun import JSON, JSONObject, Moment, Noun
 from protocol.tool import Effect, ToolDefinition
 
 Approval = Literal["auto", "ask", "approve"]
@@ -112,7 +111,7 @@ class Grant(Noun):
     argument_constraints: JSONObject = {}
     hosts: tuple[str, ...] = ()
     timeout_ms: int | None = None
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class Denial(Noun):
@@ -167,7 +166,7 @@ class CapabilitySnapshot(Noun):
     document: SnapshotDocument
     signature: str
     key_id: str
-    created_at: datetime
+    created_at: Moment
 
     def grant_for(self, name: str) -> Grant | None:
         return next((grant for grant in self.document.grants if grant.name == name), None)
@@ -181,4 +180,4 @@ class Evidence(Noun):
     kind: str
     body: dict[str, JSON]
     digest: str
-    at: datetime
+    at: Moment

@@ -1,10 +1,9 @@
 """Checkpoints: durable pauses that only an answer from outside, or their deadline, ends."""
 
-from datetime import datetime
 from typing import Literal
 
 from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, ToolExecutionId
-from protocol.noun import JSON, JSONObject, Noun
+from protocol.noun import JSON, JSONObject, Moment, Noun
 
 CheckpointKind = Literal["approval", "client_tool", "question", "budget", "outcome_unknown", "handoff"]
 CheckpointStatus = Literal[
@@ -49,7 +48,7 @@ class Decision(Noun):
     by: PrincipalId
     by_name: str
     auth_method: str
-    at: datetime
+    at: Moment
     envelope_digest: str | None = None
     rendered_digest: str
     reason: str | None = None
@@ -81,6 +80,6 @@ class Checkpoint(Noun):
     requested_by: str
     required: Required = Required()
     decisions: tuple[Decision, ...] = ()
-    created_at: datetime
-    expires_at: datetime
-    resolved_at: datetime | None = None
+    created_at: Moment
+    expires_at: Moment
+    resolved_at: Moment | None = None

@@ -1,10 +1,9 @@
 """Effects: the ledger's row for one attempt to change the outside world."""
 
-from datetime import datetime
 from typing import Literal
 
 from protocol.ids import RunId, ToolExecutionId
-from protocol.noun import JSONObject, Noun
+from protocol.noun import JSONObject, Moment, Noun
 from protocol.tool import Effect
 
 EffectState = Literal["intent", "claimed", "succeeded", "failed", "unknown"]
@@ -21,8 +20,8 @@ class EffectRow(Noun):
     epoch: int
     envelope_digest: str
     result: JSONObject | None = None
-    claimed_at: datetime | None = None
-    settled_at: datetime | None = None
+    claimed_at: Moment | None = None
+    settled_at: Moment | None = None
 
 
 class Claimed(Noun):

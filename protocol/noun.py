@@ -1,13 +1,27 @@
 """The shape that every noun of the protocol shares."""
 
-from typing import TypeAlias
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, PlainSerializer, WithJsonSchema
 
 JSON: TypeAlias = JsonValue
 """Any JSON value."""
 
 JSONObject: TypeAlias = dict[str, JsonValue]
+
+
+def rfc3339(at: datetime) -> str:
+    """The one text form of a time: UTC, with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time of the database clock."""
 
 
 class Noun(BaseModel):

@@ -1,10 +1,9 @@
 """Principals: who asks, with which key, for which project."""
 
-from datetime import datetime
 from typing import Literal
 
 from protocol.ids import KeyId, OrgId, PrincipalId, ProjectId
-from protocol.noun import Noun
+from protocol.noun import Moment, Noun
 
 Scope = Literal["run", "decide", "read", "feedback", "admin"]
 ALL_SCOPES: tuple[Scope, ...] = ("run", "decide", "read", "feedback", "admin")
@@ -22,7 +21,7 @@ class Principal(Noun):
     name: str
     kind: Literal["user", "service"]
     roles: tuple[str, ...] = ()
-    created_at: datetime
+    created_at: Moment
 
 
 class Key(Noun):
@@ -32,8 +31,8 @@ class Key(Noun):
     principal_id: PrincipalId
     scopes: tuple[Scope, ...]
     actor_id: str | None = None
-    created_at: datetime
-    revoked_at: datetime | None = None
+    created_at: Moment
+    revoked_at: Moment | None = None
 
 
 class Caller(Noun):

@@ -1,6 +1,5 @@
 """Runs: one orchestrated, durable execution inside a session, and the request that makes one."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,7 +8,7 @@ from protocol.block import InputDraft
 from protocol.capability import Capability
 from protocol.errors import ErrorBody
 from protocol.ids import CallId, CheckpointId, RunId, SessionId, SnapshotId
-from protocol.noun import JSONObject, Noun
+from protocol.noun import JSONObject, Moment, Noun
 from protocol.usage import Usage
 
 RunStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "timed_out"]
@@ -153,9 +152,9 @@ class Run(Noun):
     output: JSONObject | None = None
     assessment_outcome: Literal["pass", "fail"] | None = None
     metadata: dict[str, str] = {}
-    created_at: datetime
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
 
 
 class Step(Noun):
@@ -167,8 +166,8 @@ class Step(Noun):
     tool_count: int
     status: Literal["running", "completed", "interrupted"]
     tree_checkpoint: str | None = None
-    started_at: datetime
-    completed_at: datetime | None = None
+    started_at: Moment
+    completed_at: Moment | None = None
 
 
 CallStatus = Literal["running", "completed", "failed", "interrupted"]
@@ -191,5 +190,5 @@ class Call(Noun):
     stop_reason: str | None = None
     error: ErrorBody | None = None
     request_digest: str | None = None
-    created_at: datetime
-    completed_at: datetime | None = None
+    created_at: Moment
+    completed_at: Moment | None = None

@@ -1,12 +1,11 @@
 """Sessions: the continuity handle that every call and run belongs to."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from protocol.ids import ProjectId, SessionId
-from protocol.noun import Noun
+from protocol.noun import Moment, Noun
 from protocol.run import LimitsPatch
 
 ExternalId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
@@ -45,5 +44,5 @@ class Session(Noun):
     phase: str | None = None
     status: Literal["active", "paused"] = "active"
     metadata: dict[str, str] = {}
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment

@@ -1,10 +1,9 @@
 """Tools: their definitions, the classes of their effects, and the record of one execution."""
 
-from datetime import datetime
 from typing import Literal
 
 from protocol.ids import CheckpointId, RunId, SessionId, ToolExecutionId
-from protocol.noun import JSONObject, Noun
+from protocol.noun import JSONObject, Moment, Noun
 
 Effect = Literal["read_only", "idempotent_write", "non_idempotent_write", "workspace", "unknown"]
 """How an effect may be repeated after a crash; `unknown` is treated as `non_idempotent_write`."""
@@ -54,6 +53,6 @@ class ToolExecution(Noun):
     result_digest: str | None = None
     preview: str | None = None
     checkpoint_id: CheckpointId | None = None
-    created_at: datetime
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
