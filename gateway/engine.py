@@ -1,0 +1,107 @@
+"""The engine: who tells the story of a run. The gateway starts it, wakes it, and asks it nothing."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from protocol.errors import Unavailable
+from protocol.ids import RunId
+from workflows.messages import RunStart
+from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
+
+PATIENCE = timedelta(seconds=1)
+"""A dead server is a 503 after this long, not a hanging request."""
+
+TASK_TIMEOUT = timedelta(seconds=2)
+
+
+class Engine(Protocol):
+    """Every method raises Unavailable where nobody answers."""
+
+    async def start(self, run_id: RunId) -> None:
+        """Begin the run's workflow; a second start of the same run changes nothing."""
+        ...
+
+    async def wake(self, run_id: RunId) -> None:
+        """Tell the workflow that its inbox grew; one that has ended is not an error."""
+        ...
+
+    async def check(self) -> None: ...
+
+
+class TemporalEngine:
+    """The engine on a Temporal server, which may be away when the gateway comes up."""
+
+    def __init__(self, address: str, namespace: str) -> None:
+        self._address = address
+        self._namespace = namespace
+        self._client: Client | None = None
+
+    async def start(self, run_id: RunId) -> None:
+        async with self._asked() as client:
+            try:
+                await client.start_workflow(
+                    RUN_WORKFLOW,
+                    RunStart(run_id=run_id),
+                    id=workflow_id(run_id),
+                    task_queue=WORKER_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    task_timeout=TASK_TIMEOUT,
+                    rpc_timeout=PATIENCE,
+                )
+            except WorkflowAlreadyStartedError:
+                return
+
+    async def wake(self, run_id: RunId) -> None:
+        async with self._asked() as client:
+            handle = client.get_workflow_handle(workflow_id(run_id))
+            try:
+                await handle.signal(WAKE, rpc_timeout=PATIENCE)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+
+    async def check(self) -> None:
+        async with self._asked() as client:
+            if not await client.service_client.check_health(timeout=PATIENCE):
+                raise _away("it is not serving")
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncGenerator[Client]:
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds() * 1.2):
+                yield await self._connected()
+        except RPCError as error:
+            raise _away(error.message) from error
+        except TimeoutError as error:
+            raise _away("no answer in time") from error
+        except RuntimeError as error:
+            # the SDK tells a failed connect by nothing more exact
+            raise _away(str(error)[:200]) from error
+
+    async def _connected(self) -> Client:
+        if self._client is None:
+            self._client = await Client.connect(
+                self._address,
+                namespace=self._namespace,
+                data_converter=pydantic_data_converter,
+                lazy=True,
+                connect_timeout=PATIENCE,
+                retry_config=RetryConfig(
+                    initial_interval_millis=50, max_interval_millis=200, max_elapsed_time_millis=800
+                ),
+            )
+        return self._client
+
+
+def _away(why: str) -> Unavailable:
+    return Unavailable("engine.unavailable", f"the workflow engine does not answer: {why}", retry_after=1)
