@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from capabilities.arguments import check_value
-from capabilities.verdict import Verdict
+from capabilities.request import asked_approval, label
+from capabilities.verdict import Asker, PolicyQuestion, Verdict, repository_facts
 from protocol.capability import CapabilitySnapshot, Grant
 from protocol.checkpoint import Envelope
 from protocol.digest import digest
@@ -33,6 +34,34 @@ class ToolCallFacts(Noun):
     definition_digest: str | None
     arguments: JSONObject
     now: datetime
+
+
+def question_for(
+    snapshot: CapabilitySnapshot,
+    grant: Grant,
+    arguments: JSONObject,
+    *,
+    roles: tuple[str, ...],
+    labels: tuple[str, ...] = (),
+    branch: str | None = None,
+) -> PolicyQuestion:
+    """The resolver's question, asked again with arguments: `roles` are those that the principal has now,
+    `branch` is what the call would move (None: the granted one)."""
+    document = snapshot.document
+    asked = next((one for one in document.requested if label(one) == grant.name), None)
+    kind = (document.target or {}).get("kind")
+    return PolicyQuestion(
+        principal=Asker(id=document.principal, roles=roles),
+        tool=grant.name,
+        kind="client_tool" if grant.kind == "client_tool" else "tool",
+        source=grant.definition.source,
+        effect=grant.effect,
+        target=kind if kind in ("workspace", "browser", "client") else None,
+        approval=asked_approval(asked),
+        labels=labels,
+        repository=repository_facts(document.repository, branch),
+        arguments=arguments,
+    )
 
 
 def gate(snapshot: CapabilitySnapshot, call: ToolCallFacts, verdict: Verdict) -> Allow | Ask | Deny:

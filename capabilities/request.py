@@ -1,8 +1,8 @@
 """What a run asks for: checked before anything is made, then completed with what every run of its kind gets.
 
 A run with a workspace that names no tool gets the standard ones: the workspace tools and `ask_user`, and with
-a repository the forge tools. Naming one tool (as a capability or by shorthand) names them all; client tools do
-not count, they come on top. A run without a workspace gets no tool that it does not name.
+a repository the forge tools. Naming one tool (as a capability or by shorthand) names them all; client tools
+come on top. A run without a workspace gets no tool that it does not name.
 """
 
 from collections.abc import Sequence
@@ -113,6 +113,11 @@ def _stricter(one: Approval | None, other: Approval | None) -> Approval | None:
 
 def plain(approval: Approval | None) -> Literal["auto", "ask"] | None:
     return "ask" if approval == "approve" else approval
+
+
+def asked_approval(capability: Capability | None) -> Literal["auto", "ask"] | None:
+    known = isinstance(capability, ToolCapability | ClientToolCapability)
+    return plain(capability.approval) if known else None
 
 
 def label(capability: Capability) -> str:

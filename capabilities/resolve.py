@@ -3,8 +3,8 @@
 from typing import Literal
 
 from capabilities.catalogue import Catalogue, definition_digest
-from capabilities.request import label, plain, wanted
-from capabilities.verdict import Asker, DecisionPoint, PolicyQuestion, RepositoryFacts, Verdict
+from capabilities.request import asked_approval, label, wanted
+from capabilities.verdict import Asker, DecisionPoint, PolicyQuestion, Verdict, repository_facts
 from protocol.capability import (
     Capability,
     ClientToolCapability,
@@ -111,30 +111,16 @@ def _question(
         source=definition.source,
         effect=definition.effect,
         target=request.target.kind if request.target else None,
-        approval=plain(capability.approval),
+        approval=asked_approval(capability),
         labels=request.labels,
         repository=repository_facts(request.repository),
-    )
-
-
-def repository_facts(grant: RepositoryGrant | None, branch: str | None = None) -> RepositoryFacts | None:
-    """The facts for a question about a call that would move `branch` (None: the granted one)."""
-    if grant is None:
-        return None
-    moved = grant.branch if branch is None else branch
-    return RepositoryFacts(
-        forge=grant.forge,
-        repository=grant.repository,
-        base=grant.base_branch,
-        branch=moved,
-        branch_granted=moved == grant.branch,
     )
 
 
 def _granted(
     capability: ToolCapability | ClientToolCapability, definition: ToolDefinition, verdict: Verdict
 ) -> tuple[Grant | Downgrade, ...]:
-    asked = plain(capability.approval)
+    asked = asked_approval(capability)
     given: Literal["auto", "ask"] = "ask" if verdict.answer == "ask" or asked == "ask" else "auto"
     tightened = verdict.answer == "allow" and given == "ask"
     client = isinstance(capability, ClientToolCapability)

@@ -5,6 +5,7 @@ No policy engine is loaded here: workflow code and the resolver know these words
 
 from typing import Literal, Protocol
 
+from protocol.capability import RepositoryGrant
 from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect, ToolSource
 
@@ -29,6 +30,20 @@ class RepositoryFacts(Noun):
     base: str
     branch: str
     branch_granted: bool = True
+
+
+def repository_facts(grant: RepositoryGrant | None, branch: str | None = None) -> RepositoryFacts | None:
+    """The facts for a question about a call that would move `branch` (None: the granted one)."""
+    if grant is None:
+        return None
+    moved = grant.branch if branch is None else branch
+    return RepositoryFacts(
+        forge=grant.forge,
+        repository=grant.repository,
+        base=grant.base_branch,
+        branch=moved,
+        branch_granted=moved == grant.branch,
+    )
 
 
 class PolicyQuestion(Noun):
