@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from protocol.noun import JSONObject, Noun
@@ -47,12 +47,19 @@ class TargetEntry(Noun):
 
 
 class ForgeEntry(Noun):
-    """`owner` completes a remote that names only a repository."""
+    """`owner` completes a remote that names only a repository. A `directory` of bare repositories, at a
+    `file://` address, is for tests: a worker takes it only when its settings say so."""
 
-    kind: Literal["gitea", "github"]
-    url: Url
+    kind: Literal["gitea", "github", "directory"]
+    url: Annotated[str, Field(pattern=r"^(https?|file)://[^\s@]+$")]
     tokenRef: SecretRef  # noqa: N815  the file's own spelling
     owner: str | None = None
+
+    @model_validator(mode="after")
+    def _address_fits(self) -> "ForgeEntry":
+        if (self.kind == "directory") != self.url.startswith("file://"):
+            raise ValueError("`url` is a file:// address for a directory, and only for one")
+        return self
 
 
 class SigningEntry(Noun):

@@ -1,0 +1,1 @@
+"""Git authority and the forges: mirrors, pushes from a quarantine, pull requests."""

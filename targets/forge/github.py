@@ -1,0 +1,53 @@
+"""GitHub's pull requests, after its public documentation; it has not met the live service."""
+
+from typing import Any, cast
+
+from protocol.forge import ForgeRepository, PullRequest
+from targets.forge.rest import Rest, refused
+
+
+class GitHub:
+    """One repository on GitHub or a GitHub Enterprise Server."""
+
+    def __init__(self, rest: Rest, owner: str, repository: str) -> None:
+        self._rest = rest
+        self._owner = owner
+        self._path = f"/repos/{owner}/{repository}"
+        self._about = f"{owner}/{repository}"
+
+    async def repository(self) -> ForgeRepository:
+        body = cast(Any, (await self._rest.get(self._path, {}, about=self._about)).body)
+        return ForgeRepository(name=body["full_name"], default_branch=body["default_branch"])
+
+    async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
+        rows = await self._list(head, base, "all")
+        return next((row for row in rows if row.head_id == head_id), None)
+
+    async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        draft = {"head": head, "base": base, "title": title, "body": body}
+        answer = await self._rest.post(f"{self._path}/pulls", draft, about=self._about)
+        if answer.status == 422:
+            # The same status says "already exists" and much else; which one, the list tells.
+            there = await self._list(head, base, "open")
+            if there:
+                return there[0]
+        if answer.status >= 400:
+            raise refused(self._about, answer)
+        return _read(cast(Any, answer.body))
+
+    async def _list(self, head: str, base: str, state: str) -> list[PullRequest]:
+        """Newest first. The filter by head finds only branches of this repository when its owner is named."""
+        query = {"state": state, "head": f"{self._owner}:{head}", "base": base, "per_page": 100}
+        answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
+        return [_read(row) for row in cast(list[Any], answer.body)]
+
+
+def _read(row: Any) -> PullRequest:
+    return PullRequest(
+        number=row["number"],
+        url=row["html_url"],
+        head=row["head"]["ref"],
+        base=row["base"]["ref"],
+        head_id=row["head"]["sha"],
+        state="merged" if row.get("merged_at") else row["state"],
+    )

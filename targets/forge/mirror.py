@@ -1,0 +1,127 @@
+"""A worker's own bare copy of one repository: it only grows, so what others borrow from it stays."""
+
+import asyncio
+import fcntl
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from protocol.errors import InvalidRequest, Unavailable
+from targets.forge.faults import REMOTE, branch_not_found, clone_fault
+from targets.forge.git import Git, GitFailed, Remote
+
+_LOCK_POLL = 0.02
+_LOCK_WITHIN = 300.0
+
+
+class Mirror:
+    """The mirror of `repository` at `directory`; any number of workers on a machine may share it."""
+
+    def __init__(self, git: Git, remote: Remote, directory: Path, repository: str) -> None:
+        self._git = git
+        self._remote = remote
+        self.directory = directory
+        self.repository = repository
+
+    async def fetch(self, base_branch: str) -> str:
+        """Bring the mirror up to date with one branch, whole history; the commit it is at."""
+        ref = f"refs/heads/{base_branch}"
+        try:
+            async with self._locked() as lock:
+                await self._make()
+                await self._fetch(f"+{ref}:{ref}", lock)
+                return (await self._read("rev-parse", "--verify", f"{ref}^{{commit}}")).strip()
+        except GitFailed as failed:
+            if "couldn't find remote ref" in failed.text:
+                raise branch_not_found(self.repository, base_branch) from failed
+            raise clone_fault(self.repository, failed) from failed
+
+    async def require(self, commit: str, base_branch: str) -> None:
+        """See to it that `commit` is here: another worker's mirror may have been the one that fetched it."""
+        if await self.has(commit):
+            return
+        await self.fetch(base_branch)
+        if not await self.has(commit):
+            message = f"{self.repository} does not have {commit} on {base_branch!r} any more"
+            raise InvalidRequest("git.clone_failed", message, param=REMOTE)
+
+    async def has(self, commit: str) -> bool:
+        if not self.directory.exists():
+            return False
+        try:
+            await self._read("cat-file", "-e", f"{commit}^{{commit}}")
+        except GitFailed:
+            return False
+        return True
+
+    async def bundle_for(self, commit: str, branch: str) -> bytes:
+        """A git bundle of `commit` with all its history, under the name of `branch`."""
+        # `git bundle` packs refs, and ours may have moved on; its format is this header before a pack.
+        header = f"# v2 git bundle\n{commit} refs/heads/{branch}\n\n".encode()
+        try:
+            options = ("--revs", "--stdout", "--delta-base-offset", "-q")
+            pack = await self._git.run(
+                "pack-objects", *options, directory=self.directory, stdin=f"{commit}\n".encode()
+            )
+        except GitFailed as failed:
+            raise clone_fault(self.repository, failed) from failed
+        return header + pack
+
+    async def branch_head(self, branch: str) -> str | None:
+        """The commit that the forge has for a branch right now."""
+        ref = f"refs/heads/{branch}"
+        try:
+            listed = await self._git.run("ls-remote", "--refs", self._remote.url, ref, remote=self._remote)
+        except GitFailed as failed:
+            raise clone_fault(self.repository, failed) from failed
+        # A pattern also matches the tails of longer names.
+        lines = (line.partition("\t") for line in listed.decode().splitlines())
+        return next((commit for commit, _, name in lines if name == ref), None)
+
+    async def _make(self) -> None:
+        if self.directory.exists():
+            self._tidy()
+            return
+        unfinished = self.directory.with_suffix(".new")
+        await self._git.run("init", "-q", "--bare", "--template=", str(unfinished))
+        unfinished.rename(self.directory)
+
+    def _tidy(self) -> None:
+        """Remove what a killed git left half-written; whoever holds the lock is the only writer."""
+        left = [*self.directory.glob("*.lock"), *self.directory.glob("refs/**/*.lock")]
+        for path in [*left, *self.directory.glob("objects/pack/tmp_*")]:
+            path.unlink()
+
+    async def _fetch(self, refspec: str, lock: int) -> None:
+        flags = ("-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+        await self._git.run(
+            *("fetch", *flags, self._remote.url, refspec),
+            directory=self.directory,
+            remote=self._remote,
+            holding=(lock,),
+        )
+
+    async def _read(self, *arguments: str) -> str:
+        return (await self._git.run(*arguments, directory=self.directory)).decode()
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncGenerator[int]:
+        """One writer at a time, over all processes; a git that outlives its worker still holds the lock."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + _LOCK_WITHIN
+        with self.directory.with_suffix(".lock").open("w") as file:
+            while not _try_lock(file.fileno()):
+                if time.monotonic() > deadline:
+                    message = f"another worker still fetches {self.repository}"
+                    raise Unavailable("git.clone_failed", message, param=REMOTE)
+                await asyncio.sleep(_LOCK_POLL)
+            yield file.fileno()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
