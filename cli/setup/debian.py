@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cli.setup.paths import program
 from cli.setup.process import Workshop
 from cli.setup.report import SetupFailed
 
@@ -86,11 +87,11 @@ def stanza_sources(text: str) -> Iterator[Source]:
 
 def install(packages: tuple[str, ...], workshop: Workshop) -> None:
     """Install the packages; package lists are fetched first only where there are none or they are stale."""
+    names = " ".join(packages)
+    if program("apt-get") is None:
+        raise SetupFailed(workshop.part, f"this is not Debian; install what it calls {names}")
     if os.geteuid() != 0:
-        raise SetupFailed(
-            workshop.part,
-            f"not root; as root run: apt-get install --no-install-recommends {' '.join(packages)}",
-        )
+        raise SetupFailed(workshop.part, f"not root; as root run: apt-get install {names}")
     if "postgresql" in packages:
         _prefer_no_cluster()
     apt: list[str | Path] = [

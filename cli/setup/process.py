@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from cli.setup.report import Report, SetupFailed
 
-_SIGN_OF_LIFE = 20.0
+_SIGN_OF_LIFE = 30.0
 
 
 @dataclass(frozen=True)
