@@ -5,13 +5,11 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from protocol.errors import ErrorBody, Fault, InvalidRequest, Unavailable
+from protocol.errors import ErrorBody, Fault, InvalidRequest
 from protocol.noun import Noun
 from protocol.strict import path_of
 
@@ -38,8 +36,6 @@ def translate(app: FastAPI) -> None:
     app.add_exception_handler(Fault, _fault)
     app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(DBAPIError, _storage)
-    app.add_exception_handler(PoolTimeout, _storage)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _internal)
 
@@ -86,11 +82,6 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.headers and "allow" in {name.lower() for name in error.headers}:
         response.headers.update(error.headers)
     return response
-
-
-async def _storage(request: Request, error: Exception) -> Response:
-    fault = Unavailable("storage.unavailable", "the records cannot be reached; nothing was acknowledged")
-    return answer(fault, request_id_of(request))
 
 
 async def _gone(request: Request, error: Exception) -> Response:
