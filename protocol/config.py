@@ -13,7 +13,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
 class ProviderEntry(Noun):
-    """One model backend. `scripted` reads its turns from `script`; see docs/scripted.md."""
+    """One model backend: docs/providers.md. `scripted` reads its turns from `script`: docs/scripted.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
 
@@ -25,6 +25,8 @@ class ProviderEntry(Noun):
     timeout_ms: Annotated[int, Field(ge=1)] = 600_000
     default_params: JSONObject = {}
     pass_reasoning_to_loop: bool = False
+    think_tags: bool = False
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     context_window: Annotated[int, Field(ge=1)] | None = None
     prices: dict[str, "Price"] = {}
     script: str | None = None
