@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import rfc8785
 from pydantic import BaseModel
@@ -10,8 +10,12 @@ from pydantic import BaseModel
 
 def canonical(value: object) -> bytes:
     """The one byte form of a JSON value or noun; raises ValueError for what JSON cannot carry exactly."""
+    plain = _plain(value)
     try:
-        return rfc8785.dumps(_plain(value))
+        try:
+            return rfc8785.dumps(plain)
+        except rfc8785.IntegerDomainError:
+            return rfc8785.dumps(_doubles(plain))
     except rfc8785.CanonicalizationError as error:
         raise ValueError(f"not canonical JSON: {error}") from error
 
@@ -31,4 +35,15 @@ def _plain(value: object) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(item) for item in value]
+    return value
+
+
+def _doubles(value: Any) -> Any:
+    """A whole double (1e20) is read back by Python as an integer: make it the double again where that is exact."""
+    if isinstance(value, dict):
+        return {key: _doubles(item) for key, item in cast(dict[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_doubles(item) for item in cast(list[Any], value)]
+    if isinstance(value, int) and abs(value) > 2**53 and abs(value) < 10**308 and int(float(value)) == value:
+        return float(value)
     return value

@@ -1,33 +1,18 @@
 """Forges: the branch that a run may move, the push as it was prepared, and what came of it."""
 
-import re
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from protocol.checkpoint import PushFacts
 from protocol.noun import Noun
-
-_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#@=-]{0,199}")
-_BROKEN = re.compile(r"\.\.|//|/[.-]|\.lock(/|$)|[./]$|^refs/|^HEAD$|^[0-9a-f]{40}$")
-
-CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-
-
-def is_branch_name(text: str) -> bool:
-    """The grammar of branches: a part of Git's own that means the same in every shell, URL and forge."""
-    return _BRANCH.fullmatch(text) is not None and _BROKEN.search(text) is None
 
 
 class PreparedPush(PushFacts):
     """One exact move of one branch. `repository` is `forge/owner/repository`, `ref` a full ref name.
 
-    `diff_digest` covers the diff as rendered; `diff_text` is what of it a person is shown, with invisible
-    characters escaped and a cut marked. `bundle_digest` names the bytes that a redeem needs.
+    `diff_digest` names the bytes that a person's view is made from, `bundle_digest` those that a redeem needs.
     """
 
     base_branch: str
-    diff_text: str
     bundle_digest: str
     commits: tuple[str, ...]
 
@@ -38,6 +23,13 @@ class PreparedPush(PushFacts):
     @property
     def branch(self) -> str:
         return self.ref.removeprefix("refs/heads/")
+
+
+class Examined(Noun):
+    """A prepared push with the diff from base to new; bundle and diff are the caller's to keep."""
+
+    push: PreparedPush
+    diff: bytes
 
 
 class PreparedPullRequest(Noun):
@@ -66,7 +58,7 @@ class ForgeRepository(Noun):
 
 
 class Pushed(Noun):
-    commit: CommitId
+    commit: str
 
 
 class LeaseLost(Noun):
@@ -81,7 +73,7 @@ PushResult = Pushed | LeaseLost
 class Performed(Noun):
     """The act stands on the forge; `repeated` where all of it stood there before."""
 
-    commit: CommitId
+    commit: str
     pull_request: PullRequest | None = None
     repeated: bool = False
 

@@ -17,7 +17,7 @@ from protocol.noun import JSON
 
 MAX_DEPTH = 64
 MAX_BODY = 8 * 1024 * 1024
-MAX_SAFE = 2**53
+MAX_SAFE = 2**53 - 1
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -27,13 +27,15 @@ class Mirror:
     async def fetch(self, base_branch: str) -> str:
         """Bring the mirror up to date with one branch, whole history; the commit it is at."""
         ref = f"refs/heads/{base_branch}"
+        if "*" in base_branch:
+            raise branch_not_found(self.repository, base_branch)
         try:
             async with self._locked() as lock:
                 await self._make()
                 await self._fetch(f"+{ref}:{ref}", lock)
                 return (await self._read("rev-parse", "--verify", f"{ref}^{{commit}}")).strip()
         except GitFailed as failed:
-            if "couldn't find remote ref" in failed.text:
+            if "couldn't find remote ref" in failed.text or "invalid refspec" in failed.text:
                 raise branch_not_found(self.repository, base_branch) from failed
             raise clone_fault(self.repository, failed) from failed
 

@@ -15,23 +15,22 @@ from pathlib import Path
 from protocol.capability import RepositoryGrant
 from protocol.digest import digest_bytes
 from protocol.errors import Conflict
-from protocol.forge import LeaseLost, PreparedPush, Pushed, PushResult, is_branch_name
+from protocol.forge import Examined, LeaseLost, PreparedPush, Pushed, PushResult
 from protocol.noun import Noun
 from targets.forge.bundle import Bundle, read_bundle
 from targets.forge.faults import last_line, push_fault, refused_push
 from targets.forge.git import Git, GitFailed, GitTooLarge, Remote
 from targets.forge.mirror import Mirror
-from targets.forge.render import commits_of, diff_of, shown
+from targets.forge.render import commits_of, diff_of
 
 _STALE_SECONDS = 3600
 
 
 class PushLimits(Noun):
-    """Bytes: of a bundle, of a whole diff, and of what of it a person is shown."""
+    """Bytes of a bundle, and of its diff: larger ones are for people to push, not for people to approve."""
 
     bundle: int = 64 * 1024 * 1024
-    diff: int = 64 * 1024 * 1024
-    shown: int = 256 * 1024
+    diff: int = 16 * 1024 * 1024
 
 
 class Quarantine:
@@ -46,11 +45,9 @@ class Quarantine:
         self._directory = directory
         self._limits = limits or PushLimits()
 
-    async def prepare(self, grant: RepositoryGrant, bundle: bytes) -> PreparedPush:
+    async def prepare(self, grant: RepositoryGrant, bundle: bytes) -> Examined:
         """What the bundle would move, measured against the grant and rendered; changes nothing anywhere."""
         ref = f"refs/heads/{grant.branch}"
-        if not is_branch_name(grant.branch):
-            raise refused_push("outside_grant", f"{grant.branch!r} is not a branch name")
         if not bundle:
             raise _nothing_to_push(grant.branch)
         if len(bundle) > self._limits.bundle:
@@ -70,7 +67,7 @@ class Quarantine:
                 raise refused_push("bundle_refused", f"no diff can be made: {failed.text}") from failed
         if len(diff) > self._limits.diff:
             raise refused_push("push_too_large", f"the diff has more than {self._limits.diff} bytes")
-        return PreparedPush(
+        push = PreparedPush(
             repository=self._mirror.repository,
             ref=ref,
             expected_old=expected_old,
@@ -78,10 +75,10 @@ class Quarantine:
             base=grant.base_commit,
             diff_digest=digest_bytes(diff),
             base_branch=grant.base_branch,
-            diff_text=shown(diff, self._limits.shown),
             bundle_digest=digest_bytes(bundle),
             commits=commits,
         )
+        return Examined(push=push, diff=diff)
 
     async def redeem(self, prepared: PreparedPush, bundle: bytes) -> PushResult:
         """Push exactly what was prepared. Where the branch is not where it was, nothing moves."""

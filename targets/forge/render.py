@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from protocol.visible import visible
 from targets.forge.git import Git
 
 _COMMITS_SHOWN = 50
@@ -39,7 +38,7 @@ async def diff_of(git: Git, repository: Path, base: str, new: str) -> bytes:
 
 
 async def commits_of(git: Git, repository: Path, base: str, new: str) -> tuple[str, ...]:
-    """The newest commits of the range, one line each, invisible characters escaped."""
+    """The newest commits of the range, one line each, as the box wrote them."""
     flags = (
         f"--max-count={_COMMITS_SHOWN}",
         "--no-decorate",
@@ -49,14 +48,4 @@ async def commits_of(git: Git, repository: Path, base: str, new: str) -> tuple[s
     )
     output = await git.run("log", *flags, "--format=%h %s", new, f"^{base}", "--", directory=repository)
     lines = output.decode(errors="replace").split("\n")
-    return tuple(visible(line)[:_SUBJECT] for line in lines if line)
-
-
-def shown(diff: bytes, limit: int) -> str:
-    """The beginning of a diff as text for a person, whole lines, the cut marked with what it leaves out."""
-    text = visible(diff[:limit].decode(errors="backslashreplace"))
-    if len(diff) <= limit:
-        return text
-    kept = diff.rfind(b"\n", 0, limit) + 1 or limit
-    text = visible(diff[:kept].decode(errors="backslashreplace"))
-    return f"{text}[cut: {len(diff) - kept} of {len(diff)} bytes are not shown]\n"
+    return tuple(line[:_SUBJECT] for line in lines if line)
