@@ -9,7 +9,7 @@ from protocol.noun import Noun
 class PreparedPush(PushFacts):
     """One exact move of one branch. `repository` is `forge/owner/repository`, `ref` a full ref name.
 
-    `diff_digest` names the bytes that a person's view is made from, `bundle_digest` those that a redeem needs.
+    `diff_digest` names the bytes that a person's view is made from, `bundle_digest` what a redeem needs.
     """
 
     base_branch: str
