@@ -1,0 +1,95 @@
+"""The database of a deployment: `sqlite:///FILE` on one machine, `postgresql+psycopg://...` for many.
+
+Reads run in a few threads with connections of their own, each in one snapshot; writes go through
+`records.writer`. A database that does not answer is `Unavailable`, and is asked again by the next call.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from records import postgresql, sqlite
+from records.blobs import BlobStore
+from records.faults import STORAGE_ERRORS, unavailable
+from records.link import Link
+from records.migrate import upgrade
+
+T = TypeVar("T")
+
+READERS = 4
+
+
+class Database:
+    """Long texts lie in `blobs`, beside the database; deployments of several machines share that folder."""
+
+    def __init__(self, url: str, engine: Engine, blobs: BlobStore) -> None:
+        self.url = url
+        self.blobs = blobs
+        self.engine = engine
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
+
+    @classmethod
+    def open(cls, url: str, blobs: Path) -> "Database":
+        """Nothing is asked of the database yet; it may come up later."""
+        store = BlobStore(blobs)
+        kind = sqlite if make_url(url).get_backend_name() == "sqlite" else postgresql
+        return cls(url, kind.engine(url, {"blobs": store}, READERS), store)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version; processes that start together wait for each other."""
+        try:
+            upgrade(self.engine)
+        except STORAGE_ERRORS as error:
+            raise unavailable(error) or error from error
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, query)
+
+    def read_now(self, query: Callable[[Connection], T]) -> T:
+        """A read in the caller's own thread."""
+        try:
+            try:
+                return self._read(query)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return self._read(query)
+        except STORAGE_ERRORS as error:
+            raise unavailable(error) or error from error
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            return query(connection)
+
+    async def ping(self) -> None:
+        """Raises Unavailable where nobody answers."""
+        await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+
+    def link(self) -> Link:
+        """A connection for the one writer of this process."""
+        connection = self.engine.connect()
+        return sqlite.SQLiteLink(connection) if self.is_sqlite else postgresql.PostgreSQLLink(connection)
+
+    def close(self) -> None:
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self.engine.dispose()
+
+
+def now(connection: Connection) -> datetime:
+    """The database's clock, the only one."""
+    if connection.dialect.name == "sqlite":
+        return datetime.fromisoformat(connection.exec_driver_sql(f"SELECT {sqlite.CLOCK}").scalar_one())
+    return connection.exec_driver_sql("SELECT date_trunc('milliseconds', clock_timestamp())").scalar_one()

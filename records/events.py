@@ -1,0 +1,96 @@
+"""The event log of runs: what was appended, page by page, as the bytes that a client is sent."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from protocol.errors import Gone, InvalidRequest
+from protocol.ids import RunId
+from records.tables import events, runs
+from records.tx import Tx
+
+
+class StoredEvent(NamedTuple):
+    """`data` is the complete flat JSON object, encoded when it was appended."""
+
+    seq: int
+    type: str
+    data: bytes
+
+
+class Extent(NamedTuple):
+    """The first seq that is kept, the last that was appended, and whether that was the terminal one."""
+
+    first_kept: int
+    last: int
+    ended: bool
+
+
+def page(connection: Connection, run_id: RunId, after_seq: int, limit: int) -> list[StoredEvent]:
+    query = (
+        select(events.c.seq, events.c.type, events.c.data)
+        .where(events.c.run_id == run_id, events.c.seq > after_seq)
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
+    return [StoredEvent(seq, kind, data.encode()) for seq, kind, data in connection.execute(query)]
+
+
+def last(connection: Connection, run_id: RunId) -> StoredEvent | None:
+    query = (
+        select(events.c.seq, events.c.type, events.c.data)
+        .where(events.c.run_id == run_id)
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else StoredEvent(row.seq, row.type, row.data.encode())
+
+
+def by_key(connection: Connection, run_id: RunId, key: str) -> StoredEvent | None:
+    query = select(events.c.seq, events.c.type, events.c.data)
+    row = connection.execute(query.where(events.c.run_id == run_id, events.c.key == key)).first()
+    return None if row is None else StoredEvent(row.seq, row.type, row.data.encode())
+
+
+def extent(connection: Connection, run_id: RunId) -> Extent | None:
+    query = select(runs.c.first_seq, runs.c.last_seq, runs.c.completed_at.is_not(None))
+    row = connection.execute(query.where(runs.c.id == run_id)).first()
+    return None if row is None else Extent(*row)
+
+
+def first_kept(connection: Connection, run_id: RunId) -> int | None:
+    found = extent(connection, run_id)
+    return None if found is None else found.first_kept
+
+
+def cursor(extent: Extent, text: str | None) -> int:
+    """The `after_seq` that a client names; refused where it was never given out, or is no longer kept."""
+    if text is None:
+        after = extent.first_kept - 1
+    elif not (text.isascii() and text.isdigit() and len(text) <= 18) or int(text) > extent.last:
+        shown = text[:40].encode("unicode_escape").decode()
+        raise InvalidRequest("run.cursor_invalid", f"{shown!r} is not a seq of this run", param="after_seq")
+    else:
+        after = int(text)
+    if after < extent.first_kept - 1:
+        raise Gone(
+            "run.events_expired",
+            f"events below {extent.first_kept} are no longer kept",
+            param="after_seq",
+            details={"first_seq": extent.first_kept, "last_seq": extent.last},
+        )
+    return after
+
+
+def trim(tx: Tx, run_id: RunId, below: int) -> int:
+    """Forget the events below a seq (retention); returns how many went. The last event always stays."""
+    below = min(below, tx.last_seq(run_id))
+    gone = tx.connection.execute(delete(events).where(events.c.run_id == run_id, events.c.seq < below))
+    floor = (
+        func.max(runs.c.first_seq, below)
+        if tx.connection.dialect.name == "sqlite"
+        else func.greatest(runs.c.first_seq, below)
+    )
+    tx.connection.execute(update(runs).where(runs.c.id == run_id).values(first_seq=floor))
+    return gone.rowcount

@@ -1,0 +1,94 @@
+"""The bus of hints: "run R's log has grown to N", "run R's inbox has grown". Never data.
+
+A hint may be lost; who follows looks by itself once a second. `publish` is called from the writer's thread
+right after a commit and neither blocks nor raises. Across the processes of one machine hints go by
+`records.machine_hints`, across machines by `records.postgresql_hints`; both stand on `LocalHints`.
+"""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, Protocol
+
+from protocol.ids import RunId
+
+Topic = tuple[Literal["events", "inbox"], RunId]
+
+
+class Subscription:
+    """The newest number hinted for a topic since it was subscribed."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._grown = asyncio.Event()
+
+    def hear(self, number: int) -> None:
+        if number > self.number:
+            self.number = number
+            self._grown.set()
+
+    async def wait(self, beyond: int, patience: float) -> bool:
+        """True once a number beyond `beyond` was hinted, False after `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience):
+                while self.number <= beyond:
+                    self._grown.clear()
+                    await self._grown.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Hints(Protocol):
+    """Where a process says, and hears, that something has grown."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def publish(self, hints: Mapping[Topic, int]) -> None:
+        """From any thread."""
+        ...
+
+    def subscribe(self, topic: Topic) -> AbstractContextManager[Subscription]: ...
+
+
+class LocalHints:
+    """The bus inside one process; `start` binds it to the running loop."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscriptions: dict[Topic, set[Subscription]] = {}
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def close(self) -> None:
+        self._loop = None
+
+    def publish(self, hints: Mapping[Topic, int]) -> None:
+        loop = self._loop
+        if loop is None or self._subscriptions.keys().isdisjoint(hints):
+            return
+        try:
+            loop.call_soon_threadsafe(self.deliver, dict(hints))
+        except RuntimeError:
+            return  # the loop is closed: nobody listens any more
+
+    def deliver(self, hints: Mapping[Topic, int]) -> None:
+        """In the loop's own thread."""
+        for topic, number in hints.items():
+            for subscription in self._subscriptions.get(topic, ()):
+                subscription.hear(number)
+
+    @contextmanager
+    def subscribe(self, topic: Topic) -> Generator[Subscription]:
+        subscription = Subscription()
+        self._subscriptions.setdefault(topic, set()).add(subscription)
+        try:
+            yield subscription
+        finally:
+            rest = self._subscriptions[topic]
+            rest.discard(subscription)
+            if not rest:
+                del self._subscriptions[topic]

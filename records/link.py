@@ -1,0 +1,47 @@
+"""The one connection through which a process writes, as the writer needs it: begin, flush, commit.
+
+These few statements run for every commit, so they go straight to the driver; all others are SQLAlchemy Core.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from protocol.ids import RunId, SessionId
+
+
+class LogRow(NamedTuple):
+    """What appending to a run's log needs to know; `ended` once its terminal event is in."""
+
+    run_id: RunId
+    session_id: SessionId
+    last_seq: int
+    ended: bool
+
+
+class EventRow(NamedTuple):
+    run_id: RunId
+    seq: int
+    type: str
+    key: str | None
+    data: str
+
+
+class Link(Protocol):
+    connection: Connection
+
+    def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
+        """Start a transaction, lock the runs (sorted by the caller), and read the database's clock."""
+        ...
+
+    def has_key(self, run_id: RunId, key: str) -> bool: ...
+
+    def commit(self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]]) -> None:
+        """Store the events and each log's new `last_seq`, and commit."""
+        ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...

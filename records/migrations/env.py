@@ -1,0 +1,10 @@
+"""What Alembic runs: always online, on the connection that it is given."""
+
+from alembic import context
+
+from records.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True
+)
+context.run_migrations()

@@ -1,0 +1,99 @@
+"""SQLite as one machine's records: WAL, synchronous FULL, one writer at a time, readers never in its way."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from protocol.ids import RunId
+from records.link import EventRow, LogRow
+
+CLOCK = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
+PATIENCE_S = 5.0
+
+_SETTINGS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}",
+    "PRAGMA cache_size=-16000",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
+    """An engine whose connections are in autocommit; transactions are begun by name."""
+    made = create_engine(
+        url,
+        pool_size=readers,
+        max_overflow=1,
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
+    )
+
+    @event.listens_for(made, "connect")
+    def _connected(connection: sqlite3.Connection, record: Any) -> None:
+        record.info.update(info)
+        for setting in _SETTINGS:
+            connection.execute(setting)
+
+    return made
+
+
+class SQLiteLink:
+    """Writes begin IMMEDIATE: the lock is taken before anything is read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute("PRAGMA busy_timeout=0")
+        self._raw = raw
+
+    def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
+        self._lock()
+        (now,) = self._raw.execute(f"SELECT {CLOCK}").fetchone()
+        if not runs:
+            return datetime.fromisoformat(now), []
+        marks = ",".join("?" * len(runs))
+        found = self._raw.execute(
+            f"SELECT id, session_id, last_seq, completed_at IS NOT NULL FROM runs WHERE id IN ({marks})", runs
+        )
+        return datetime.fromisoformat(now), [LogRow(*row) for row in found]
+
+    def _lock(self) -> None:
+        """SQLite itself would sleep up to 100 ms between two looks; a transaction takes less than one."""
+        deadline = time.monotonic() + PATIENCE_S
+        pause = 0.0001
+        while True:
+            try:
+                self._raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.001)
+
+    def has_key(self, run_id: RunId, key: str) -> bool:
+        found = self._raw.execute("SELECT 1 FROM events WHERE run_id = ? AND key = ?", (run_id, key))
+        return found.fetchone() is not None
+
+    def commit(self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]]) -> None:
+        if events:
+            self._raw.executemany(
+                "INSERT INTO events (run_id, seq, type, key, data) VALUES (?,?,?,?,?)", events
+            )
+            self._raw.executemany("UPDATE runs SET last_seq = ? WHERE id = ?", logs)
+        self._raw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._raw.in_transaction:
+            self._raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self.connection.invalidate()
+        self.connection.close()
