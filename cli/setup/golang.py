@@ -52,4 +52,12 @@ class Toolchain:
 
     def _command(self, *, cgo: bool) -> list[str | Path]:
         assert self.go is not None, "the toolchain is installed before anything is built"
-        return ["env", "GOTOOLCHAIN=local", "GOFLAGS=-buildvcs=false", f"CGO_ENABLED={int(cgo)}", self.go]
+        ended_with_us = ["setpriv", "--pdeathsig=TERM"]
+        return [
+            *ended_with_us,
+            "env",
+            "GOTOOLCHAIN=local",
+            "GOFLAGS=-buildvcs=false",
+            f"CGO_ENABLED={int(cgo)}",
+            self.go,
+        ]

@@ -116,7 +116,9 @@ def _bootstrap(recipe: Recipe, tag: str, cache: Cache, workshop: Workshop) -> No
 def _run_in_own_mounts(argv: list[str | Path], workshop: Workshop) -> None:
     # debootstrap mounts /proc and /sys into the new root; in a mount namespace of its own they end with it,
     # so nothing of the host can lie under a directory that is deleted later.
-    workshop.run(["env", "LC_ALL=C.UTF-8", "unshare", "--mount", "--fork", "--kill-child", *argv])
+    # The whole of it ends when set-up is ended.
+    own = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--fork", "--kill-child"]
+    workshop.run([*own, "env", "LC_ALL=C.UTF-8", *argv])
 
 
 def _import(root: Path, recipe: Recipe, tag: str, workshop: Workshop) -> None:

@@ -33,7 +33,7 @@ class Workshop:
     def run(self, argv: list[str | Path], *, cwd: Path | None = None) -> None:
         """Run to the end; raises SetupFailed with the last lines of the log."""
         if self.try_run(argv, cwd=cwd) != 0:
-            raise SetupFailed(self.part, f"`{argv[0]}` failed; the end of {self.log}:\n{tail(self.log)}")
+            raise SetupFailed(self.part, f"a command failed; the end of {self.log}:\n{tail(self.log)}")
 
     def try_run(self, argv: list[str | Path], *, cwd: Path | None = None) -> int:
         started = time.monotonic()
@@ -53,4 +53,7 @@ class Workshop:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    """The last command in a log, and the end of what it wrote."""
+    _, prompt, last = log.read_text(errors="replace").rpartition("\n$ ")
+    command, *output = last.splitlines() or [""]
+    return "\n".join([prompt.lstrip() + command, *output[-lines:]])

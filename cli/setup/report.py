@@ -30,5 +30,5 @@ class SetupFailed(Exception):
     """A part of the set-up could not be made; the message says what to do about it."""
 
     def __init__(self, part: str, message: str) -> None:
-        super().__init__(f"{part}: {message}")
+        super().__init__(message)
         self.part = part

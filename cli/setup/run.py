@@ -115,10 +115,10 @@ class _Setup:
                     self._report.say(work[future], "done")
                 except SetupFailed as failure:
                     # The other builds go on: what they finish is kept, and the next try is shorter.
-                    self._report.say(work[future], f"FAILED: {failure}")
+                    self._report.say(work[future], "FAILED; what else is under way is finished first")
                     failures.append(failure)
         if failures:
-            raise failures[0]
+            raise SetupFailed("setup", "\n".join(f"{failure.part}: {failure}" for failure in failures))
 
     def _workshop(self, part: Part) -> Workshop:
         return Workshop(part, self._cache.logs, self._report)
