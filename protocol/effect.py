@@ -25,7 +25,10 @@ class EffectRow(Noun):
 
 
 class Claimed(Noun):
+    """`again` where an earlier claim has no outcome: whoever held it may have acted."""
+
     epoch: int
+    again: bool = False
 
 
 class AlreadySettled(Noun):
