@@ -1,5 +1,6 @@
 """The blocks of one answer while they are being built: numbered from 0, each started and ended once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,9 +46,13 @@ class OpenCall:
 
 
 class Assembly:
-    """Turns fragments into block events; at most one prose block is open, any number of tool calls."""
+    """Turns fragments into block events; at most one prose block is open, any number of tool calls.
 
-    def __init__(self) -> None:
+    `seal` gives the opaque state of the reasoning block that ends.
+    """
+
+    def __init__(self, seal: Callable[[], tuple[Opaque, ...]] = tuple) -> None:
+        self._seal = seal
         self.delivered = False
         self.calls: list[OpenCall] = []
         self._blocks = 0
@@ -86,17 +91,21 @@ class Assembly:
         out.append(RefusalDelta(block=self._refusal, text=fragment))
         return out
 
-    def end_prose(self, *, opaque: tuple[Opaque, ...] = (), truncated: bool = False) -> list[ModelEvent]:
+    def end_prose(self, *, truncated: bool = False) -> list[ModelEvent]:
         prose, self._prose = self._prose, None
         if prose is None:
             return []
         text = "".join(prose.fragments)
         if prose.kind == "text":
             return [TextEnd(block=prose.block, text=text, truncated=truncated)]
-        visibility = "omitted" if prose.hidden else "full"
+        opaque = self._seal()
         return [
             ReasoningEnd(
-                block=prose.block, text=text, visibility=visibility, opaque=opaque, truncated=truncated
+                block=prose.block,
+                text=text,
+                visibility="omitted" if prose.hidden else "full",
+                opaque=() if truncated else opaque,
+                truncated=truncated,
             )
         ]
 
@@ -129,9 +138,9 @@ class Assembly:
             )
         ]
 
-    def cut(self, *, opaque: tuple[Opaque, ...] = ()) -> list[ModelEvent]:
+    def cut(self) -> list[ModelEvent]:
         """The stream died: whatever is open ends truncated."""
-        out = self.end_prose(opaque=opaque, truncated=True)
+        out = self.end_prose(truncated=True)
         for call in tuple(self.calls):
             out += self.end_call(call, {}, "truncated")
         return out

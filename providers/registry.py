@@ -8,6 +8,7 @@ from protocol.config import Config, ProviderEntry
 from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
+from providers.openai_compatible.client import OpenAICompatible
 from providers.prices import Prices
 from providers.provider import Provider
 from providers.script import read_script
@@ -119,7 +120,16 @@ class Registry:
         if entry.protocol == "scripted":
             script = read_script(self._base_dir / (entry.script or ""))
             return ScriptedProvider(script, prices=_prices(entry), timeout_s=entry.timeout_ms / 1000)
-        raise _invalid(f"providers.{name}.protocol", "only scripted providers can be loaded")
+        place = f"providers.{name}"
+        key = entry.api_key_ref
+        if entry.base_url is None or key is None:
+            missing = "baseURL" if entry.base_url is None else "apiKeyRef"
+            raise _invalid(f"{place}.{missing}", "an openai-compatible provider needs it")
+        if entry.api_shape == "responses":
+            raise _invalid(f"{place}.apiShape", 'only "chat-completions" is spoken so far')
+        return OpenAICompatible(
+            entry, place=place, key=lambda: self._resolve_secret(key), prices=_prices(entry)
+        )
 
 
 def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -> Resolved:

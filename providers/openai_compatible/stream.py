@@ -1,0 +1,281 @@
+"""The answer of a Chat Completions stream: its frames in, canonical events out."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from protocol.block import Provenance
+from protocol.digest import digest_bytes
+from protocol.model import (
+    Finish,
+    FinishReason,
+    Heartbeat,
+    MessageStart,
+    ModelEvent,
+    Notice,
+    StreamError,
+    UsageSnapshot,
+)
+from protocol.noun import JSON, JSONObject
+from protocol.usage import Usage
+from providers import failures
+from providers.assembly import Assembly
+from providers.characters import Joiner, whole
+from providers.openai_compatible.calls import Calls
+from providers.openai_compatible.errors import Scrubber, Told, failure_of, told_by
+from providers.openai_compatible.reasoning import Reasoning
+from providers.openai_compatible.request import Body
+from providers.openai_compatible.think import Splitter
+from providers.openai_compatible.usage import estimated, usage_of
+from providers.sse import Comment, Frame
+
+_REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "end", "stop_sequence"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "safety"), "content_filter"),
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_overflow",
+}
+
+
+class Answer:
+    """One answer while it arrives. `over` once its terminal event was given; `progress` counts content."""
+
+    def __init__(
+        self,
+        body: Body,
+        *,
+        provenance: Provenance,
+        scrubber: Scrubber,
+        cost: Callable[[Usage], float | None],
+        show_reasoning: bool,
+        think_tags: bool,
+    ) -> None:
+        self.over = False
+        self.progress = 0
+        self._sent_bytes = len(body.content)
+        self._scrubber = scrubber
+        self._cost = cost
+        self._show_reasoning = show_reasoning
+        self._reasoning = Reasoning(provenance)
+        self._assembly = Assembly(self._reasoning.seal)
+        self._calls = Calls(self._assembly, body.aliases, body.used_ids)
+        self._splitter = Splitter() if think_tags else None
+        self._joiners = {"text": Joiner(), "reasoning": Joiner(), "refusal": Joiner()}
+        self._native: str | None = None
+        self._refused = False
+        self._usage: Usage | None = None
+        self._chars = 0
+        self._spoke = False
+        self._started = False
+        self._noticed: set[str] = set()
+
+    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
+        """One frame of the stream."""
+        if self.over:
+            return []
+        if isinstance(frame, Comment):
+            return [Heartbeat()]
+        out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
+        data = frame.data.strip()
+        if data == "[DONE]":
+            return out + self._finish(done=True)
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            if frame.event == "error":
+                return out + self._told(Told(data))
+            return out + self._violated(data)
+        if frame.event == "error":
+            return out + self._told(told_by(chunk) or Told(data))
+        return out + (self.chunk(chunk) if isinstance(chunk, dict) else self._violated(data))
+
+    def chunk(self, chunk: JSONObject) -> list[ModelEvent]:
+        """One `chat.completion.chunk`, or a whole `chat.completion` from a backend that does not stream."""
+        if chunk.get("error") or chunk.get("object") == "error":
+            return self._told(told_by(chunk) or Told(json.dumps(chunk)))
+        out: list[ModelEvent] = []
+        if not self._started:
+            self._started = True
+            out.append(_message_start(chunk))
+        counted = usage_of(chunk.get("usage"))
+        if counted is not None:
+            self._usage = counted[0]
+            if counted[1]:
+                out += self._notice("usage_clamped", "more cached tokens than input tokens were reported")
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if not isinstance(choice, dict):
+                continue
+            if choice.get("index") not in (0, None):
+                out += self._notice("extra_choice", "only the first choice is used")
+                continue
+            out += self._choice(choice)
+            if self.over:
+                break
+        return out
+
+    def last(self, frame: Frame | None) -> list[ModelEvent]:
+        """The stream ended; a frame without its blank line counts if it can be read."""
+        out: list[ModelEvent] = []
+        if frame is not None and not self.over:
+            try:
+                readable = frame.data.strip() == "[DONE]" or isinstance(json.loads(frame.data), dict)
+            except (ValueError, RecursionError):
+                readable = False
+            out += self.take(frame) if readable else []
+        return out if self.over else out + self._finish(done=False)
+
+    def broke(self, failure: StreamError) -> list[ModelEvent]:
+        """The transport failed; an answer that already had its finish reason is whole."""
+        if self._native is not None:
+            return self._finish(done=False)
+        return self._fail(failure)
+
+    def _choice(self, choice: JSONObject) -> list[ModelEvent]:
+        delta = choice.get("delta") or choice.get("message")
+        out = self._delta(delta) if isinstance(delta, dict) else []
+        if out and self._native is not None:
+            out = self._notice("late_content", "content came after the finish reason") + out
+        native = choice.get("finish_reason")
+        if isinstance(native, str) and native:
+            self.progress += 1
+            if native == "error":
+                return out + self._told(Told("the backend ended its answer with an error"))
+            first = self._native
+            if first is None or (_reason(native) == "tool_calls" and _reason(first) == "stop"):
+                self._native = str(whole(native))
+        return out
+
+    def _delta(self, delta: JSONObject) -> list[ModelEvent]:
+        out: list[ModelEvent] = []
+        text = self._reasoning.text_of(delta)
+        if text:
+            out += self._reason_text(text)
+        if self._reasoning.add_details(delta):
+            out += self._assembly.reasoning("", hidden=not self._show_reasoning)
+        content = delta.get("content")
+        for part in content if isinstance(content, list) else [content]:
+            out += self._content(part)
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused = True
+            out += self._assembly.refusal(self._joiners["refusal"].feed(refusal))
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            if isinstance(call, dict):
+                self.progress += 1
+                out += self._calls.fragment(call)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict):
+            self.progress += 1
+            out += self._calls.legacy(legacy)
+        self.progress += len(out)
+        return out
+
+    def _content(self, part: JSON) -> list[ModelEvent]:
+        """Text, or a part of a content list (Mistral's thinking comes so)."""
+        if isinstance(part, dict):
+            inner = part.get("thinking")
+            if isinstance(inner, list):
+                texts = [item.get("text") for item in inner if isinstance(item, dict)]
+                return self._reason_text("".join(text for text in texts if isinstance(text, str)))
+            part = part.get("text")
+        if not isinstance(part, str) or not part:
+            return []
+        if self._splitter is None:
+            return self._text(part)
+        out: list[ModelEvent] = []
+        for kind, piece in self._splitter.feed(part):
+            out += self._text(piece) if kind == "text" else self._reason_text(piece)
+        return out
+
+    def _text(self, text: str) -> list[ModelEvent]:
+        self._spoke = True
+        text = self._joiners["text"].feed(text)
+        self._chars += len(text)
+        return self._assembly.text(text) if text else []
+
+    def _reason_text(self, text: str) -> list[ModelEvent]:
+        text = self._joiners["reasoning"].feed(text)
+        self._chars += len(text)
+        return self._assembly.reasoning(text, hidden=not self._show_reasoning) if text else []
+
+    def _rest(self) -> list[ModelEvent]:
+        """What was held back because a character or a tag might have gone on."""
+        out: list[ModelEvent] = []
+        for kind, piece in self._splitter.end() if self._splitter else []:
+            out += self._text(piece) if kind == "text" else self._reason_text(piece)
+        for kind, joiner in self._joiners.items():
+            held = joiner.end()
+            if held and kind == "text":
+                out += self._assembly.text(held)
+            elif held and kind == "reasoning":
+                out += self._assembly.reasoning(held, hidden=not self._show_reasoning)
+            if joiner.damaged:
+                out += self._notice("damaged_text", "a lone surrogate was replaced")
+        return out
+
+    def _finish(self, *, done: bool) -> list[ModelEvent]:
+        out = self._rest()
+        native = self._native
+        reason = None if native is None else _reason(native)
+        if reason is None and done and (self._spoke or self._calls) and self._calls.parse():
+            reason = "stop"
+            out += self._notice("missing_finish_reason", "the reason was inferred")
+        if reason is None:
+            truncated = failures.STREAM_TRUNCATED.told("the stream ended before the answer did")
+            return out + self._fail(truncated)
+        if self._calls and reason == "stop":
+            reason = "tool_calls"
+        elif reason == "tool_calls" and not self._calls:
+            reason = "stop"
+            out += self._notice("no_tool_calls", "the finish reason named tool calls, but there are none")
+        if self._refused and reason in ("stop", "content_filter"):
+            reason = "refusal"
+        out += self._assembly.end_prose()
+        out += self._calls.close(cut=reason == "length")
+        usage = self._usage or estimated(self._sent_bytes, self._chars)
+        out.append(UsageSnapshot(usage=usage, final=True))
+        out.append(Finish(reason=reason, native_reason=native, usage=usage, cost_usd=self._cost(usage)))
+        self.over = True
+        return out
+
+    def _told(self, told: Told) -> list[ModelEvent]:
+        return self._fail(failure_of(told, None, self._scrubber))
+
+    def _violated(self, data: str) -> list[ModelEvent]:
+        digest = digest_bytes(data.encode("utf-8", errors="replace"))
+        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
+
+    def _fail(self, failure: StreamError) -> list[ModelEvent]:
+        out = self._assembly.cut()
+        if self._usage is not None:
+            out.append(UsageSnapshot(usage=self._usage))
+        out.append(failure.model_copy(update={"partial": self._assembly.delivered}))
+        self.over = True
+        return out
+
+    def _notice(self, code: str, detail: str) -> list[ModelEvent]:
+        if code in self._noticed:
+            return []
+        self._noticed.add(code)
+        return [Notice(code=code, detail=detail)]
+
+
+def _reason(native: str) -> FinishReason:
+    return _REASONS.get(native.lower().replace("-", "_"), "other")
+
+
+def _message_start(chunk: JSONObject) -> MessageStart:
+    message_id, model, created = whole(chunk.get("id")), whole(chunk.get("model")), chunk.get("created")
+    try:
+        at = datetime.fromtimestamp(created, UTC) if isinstance(created, int | float) and created else None
+    except (ValueError, OverflowError, OSError):
+        at = None
+    return MessageStart(
+        provider_message_id=message_id if isinstance(message_id, str) and message_id else None,
+        model_reported=model if isinstance(model, str) and model else None,
+        created_at=at,
+    )
