@@ -15,10 +15,10 @@ from typing import NamedTuple
 import cedarpy
 
 from capabilities.verdict import NO_RULE, Answer, PolicyQuestion, Verdict
-from protocol.digest import canonical, digest_bytes
+from protocol.digest import MAX_SAFE, canonical, digest_bytes
 from protocol.errors import InvalidRequest
-from protocol.noun import JSON, JSONObject
-from protocol.strict import MAX_SAFE, decode
+from protocol.noun import JSON, JSONObject, Noun
+from protocol.strict import parse
 
 ENGINE = f"cedarpy {importlib.metadata.version('cedarpy')}"
 
@@ -62,14 +62,11 @@ class Policy:
     @classmethod
     def restore(cls, document: bytes) -> "Policy":
         """The version whose `document()` was kept under its digest."""
-        texts = decode(document)
-        if not isinstance(texts, list):
-            raise InvalidRequest("policy.invalid", "a kept policy is a list of named texts")
-        return cls.load([(str(item["name"]), str(item["text"])) for item in texts if isinstance(item, dict)])
+        return cls.load([(text.name, text.text) for text in parse(_Document, document).texts])
 
     def document(self) -> bytes:
         """The bytes that `digest` is taken over."""
-        return canonical([{"name": name, "text": text} for name, text in self._texts])
+        return canonical(_Document(texts=tuple(_Text(name=name, text=text) for name, text in self._texts)))
 
     def decide(self, question: PolicyQuestion) -> Verdict:
         try:
@@ -127,6 +124,15 @@ def shipped() -> tuple[str, str]:
     """The default rules that come with the product, by name."""
     name = "default_policy.cedar"
     return name, resources.files("capabilities").joinpath(name).read_text(encoding="utf-8")
+
+
+class _Text(Noun):
+    name: str
+    text: str
+
+
+class _Document(Noun):
+    texts: tuple[_Text, ...]
 
 
 class _Asked(NamedTuple):

@@ -52,7 +52,7 @@ def _warnings(act: JSONObject, diff: bytes | None) -> Iterator[str]:
     if diff is not None:
         yield from (f"! diff: {told}" for told in visible.deceptions(visible.text_of(diff)))
         if len(diff) > DIFF_CAP:
-            yield f"! diff: cut after {DIFF_CAP} of {len(diff)} bytes"
+            yield f"! diff: cut after {len(_kept(diff))} of {len(diff)} bytes"
 
 
 def _strings(path: str, value: JSON) -> Iterator[tuple[str, str]]:
@@ -102,13 +102,17 @@ def _push(push: JSONObject) -> Iterator[str]:
 
 def _diff(diff: bytes) -> Iterator[str]:
     yield f"Diff ({len(diff)} bytes)"
-    shown = diff
-    if len(diff) > DIFF_CAP:
-        end = diff.rfind(b"\n", 0, DIFF_CAP) + 1
-        shown = diff[: end or DIFF_CAP]
+    shown = _kept(diff)
     yield from (f"  {line}" for line in visible.lines(visible.text_of(shown), keep_indentation=True))
     if len(shown) < len(diff):
         yield f"  (cut: {len(shown)} of {len(diff)} bytes shown; the whole diff is {digest_bytes(diff)})"
+
+
+def _kept(diff: bytes) -> bytes:
+    """The part of a diff that is shown: whole lines up to the cap."""
+    if len(diff) <= DIFF_CAP:
+        return diff
+    return diff[: diff.rfind(b"\n", 0, DIFF_CAP) + 1 or DIFF_CAP]
 
 
 def _place(act: JSONObject) -> Iterator[str]:

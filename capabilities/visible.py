@@ -68,7 +68,9 @@ def _line(line: str, keep_indentation: bool) -> str:
         return written(line)
     marker, rest = line[:1], line[1:]
     bare = rest.lstrip("\t")
-    return written(marker) + rest[: len(rest) - len(bare)] + written(bare) if bare else written(line)
+    if marker not in ("+", "-", " ") or not bare:
+        return written(line)
+    return marker + rest[: len(rest) - len(bare)] + written(bare)
 
 
 def _wrapped(line: str) -> Iterator[str]:
@@ -121,12 +123,13 @@ def deceptions(text: str) -> Iterator[str]:
 def _odd(word: str) -> str | None:
     scripts = {_script(char) for char in word if char.isalpha()}
     if len(scripts) > 1 and not scripts <= _TOGETHER:
-        return f"the word {word!r} mixes {' and '.join(sorted(scripts))}: {_spelt(word)}"
+        return f"the word '{written(word)}' mixes {' and '.join(sorted(scripts))}: {_spelt(word)}"
     letters = [char for char in word if char.isalpha()]
     if scripts == {"LATIN"} or len(letters) < 2:
         return None
     if all(char in _LATIN_TWINS or _ascii_twin(char) for char in letters):
-        return f"the word {word!r} looks Latin and is {' and '.join(sorted(scripts))}: {_spelt(word)}"
+        origin = " and ".join(sorted(scripts))
+        return f"the word '{written(word)}' looks Latin and is {origin}: {_spelt(word)}"
     return None
 
 
