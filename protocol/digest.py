@@ -7,6 +7,9 @@ from typing import Any, cast
 import rfc8785
 from pydantic import BaseModel
 
+MAX_SAFE = 2**53 - 1
+"""The largest integer that every reader of JSON takes exactly."""
+
 
 def canonical(value: object) -> bytes:
     """The one byte form of a JSON value or noun; raises ValueError for what JSON cannot carry exactly."""
@@ -39,11 +42,12 @@ def _plain(value: object) -> Any:
 
 
 def _doubles(value: Any) -> Any:
-    """A whole double (1e20) is read back by Python as an integer: make it the double again where that is exact."""
+    """Python reads a large whole double (1e20) back as an integer: a double again if the text is the same."""
     if isinstance(value, dict):
         return {key: _doubles(item) for key, item in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
         return [_doubles(item) for item in cast(list[Any], value)]
-    if isinstance(value, int) and abs(value) > 2**53 and abs(value) < 10**308 and int(float(value)) == value:
-        return float(value)
+    if isinstance(value, int) and MAX_SAFE < abs(value) < 10**21:
+        double = float(value)
+        return double if rfc8785.dumps(double) == str(value).encode() else value
     return value

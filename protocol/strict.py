@@ -12,12 +12,12 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from protocol.digest import MAX_SAFE
 from protocol.errors import InvalidRequest, TooLarge
 from protocol.noun import JSON
 
 MAX_DEPTH = 64
 MAX_BODY = 8 * 1024 * 1024
-MAX_SAFE = 2**53 - 1
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
