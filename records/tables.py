@@ -320,6 +320,7 @@ effects = Table(
     _text("state"),
     _count("epoch"),
     _text("envelope_digest"),
+    Column("prepared", Text),
     Column("result", Document(JSONObject)),
     Column("claimed_at", Instant),
     Column("settled_at", Instant),

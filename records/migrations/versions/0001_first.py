@@ -396,6 +396,7 @@ def upgrade() -> None:
         text("state"),
         sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
         text("envelope_digest"),
+        sa.Column("prepared", sa.Text(), nullable=True),
         sa.Column("result", sa.Text(), nullable=True),
         sa.Column("claimed_at", Instant(), nullable=True),
         sa.Column("settled_at", Instant(), nullable=True),
