@@ -32,7 +32,7 @@ class Writer:
             native = _NATIVE.get(event.reason, event.reason)
             out = [self._chunk({}, finish=native) | ({"usage": None} if counted else {})]
             if counted:
-                out.append(self._chunk(None) | {"usage": usage_object(event.usage)})
+                out.append({**self._chunk(None), "usage": usage_object(event.usage)})
             return out
         delta = self._delta(event)
         if delta is None:
@@ -67,7 +67,7 @@ class Writer:
         native = _NATIVE.get(finish.reason, finish.reason)
         choice: JSONObject = {"index": 0, "message": message, "finish_reason": native, "logprobs": None}
         usage = usage_object(finish.usage)
-        return self._head | {"object": "chat.completion", "choices": [choice], "usage": usage}
+        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage}
 
     def _delta(self, event: ModelEvent) -> JSONObject | None:
         if isinstance(event, TextDelta):
@@ -78,7 +78,7 @@ class Writer:
             return {"refusal": event.text}
         if isinstance(event, ToolCallStart):
             index = self._calls[event.block] = len(self._calls)
-            return {"tool_calls": [_call(event.call_id, event.name) | {"index": index}]}
+            return {"tool_calls": [{**_call(event.call_id, event.name), "index": index}]}
         if isinstance(event, ToolCallDelta):
             index = self._calls[event.block]
             return {"tool_calls": [{"index": index, "function": {"arguments": event.arguments}}]}
@@ -88,7 +88,7 @@ class Writer:
         """Without a delta there is no choice: the chunk that only counts."""
         choice: JSONObject = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         choices: list[JSON] = [] if delta is None else [choice]
-        return self._head | {"object": "chat.completion.chunk", "choices": choices}
+        return {**self._head, "object": "chat.completion.chunk", "choices": choices}
 
 
 def usage_object(usage: Usage) -> JSONObject:
