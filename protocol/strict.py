@@ -19,7 +19,8 @@ from protocol.noun import JSON
 MAX_DEPTH = 64
 MAX_BODY = 8 * 1024 * 1024
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+"""Strings, also one without an end (else each quote in it would be tried anew), and brackets outside them."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 N = TypeVar("N", bound=BaseModel)
@@ -72,7 +73,10 @@ def path_of(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             out += f"[{part}]"
-        elif "[" in part or "-" in part or (after_index and part in _TAGS):
+        elif "[" in part or "-" in part:
+            continue
+        elif after_index and part in _TAGS:
+            after_index = False
             continue
         else:
             out += f".{part}" if out else part
