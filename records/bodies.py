@@ -23,3 +23,7 @@ def fetch(connection: Connection, kept: str) -> str:
 
 def _blobs(connection: Connection) -> BlobStore:
     return connection.info["blobs"]
+
+
+def is_long(kept: str) -> bool:
+    return kept.startswith("@")

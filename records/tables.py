@@ -30,6 +30,7 @@ from protocol.inbox import Message
 from protocol.noun import JSON, JSONObject
 from protocol.run import Limits
 from protocol.session import SessionDefaults
+from protocol.target import BoxPlace
 from protocol.usage import Usage
 from records.columns import Document, Instant
 
@@ -402,7 +403,7 @@ boxes = Table(
     _text("target"),
     Column("generation", Integer, nullable=False),
     _text("state"),
-    Column("place", Document(JSONObject), nullable=False),
+    Column("place", Document(BoxPlace), nullable=False),
     _at(),
     Column("released_at", Instant),
     Column("gone_at", Instant),

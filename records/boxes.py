@@ -1,0 +1,116 @@
+"""Boxes: which container belongs to which run, and the work trees from which a lost one is rebuilt.
+
+A box belongs to a row here, not to a label: what the engine shows and no `active` or `releasing` row owns is
+an orphan. `generation` grows by one per materialization of a run's target.
+"""
+
+from typing import Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from protocol.ids import BoxId, RunId
+from protocol.noun import Moment, Noun
+from protocol.target import BoxPlace
+from records.conflicts import insert_unless_there
+from records.tables import boxes, trees
+from records.tx import Tx
+
+
+class Box(Noun):
+    id: BoxId
+    run_id: RunId
+    target: str
+    generation: int
+    state: Literal["active", "releasing", "gone"]
+    place: BoxPlace
+    created_at: Moment
+    released_at: Moment | None = None
+    gone_at: Moment | None = None
+
+
+class Tree(Noun):
+    """The work tree after a step; `bundle_digest` names a blob, None where nothing had changed."""
+
+    run_id: RunId
+    step: int
+    commit: str
+    tree: str
+    bundle_digest: str | None
+    created_at: Moment
+
+
+def materialized(tx: Tx, box_id: BoxId, run_id: RunId, target: str, place: BoxPlace) -> Box | None:
+    """The run's new box, its former one handed to the reaper; None where the run has ended."""
+    if tx.ended(run_id):
+        return None
+    release(tx, run_id)
+    newest = select(func.coalesce(func.max(boxes.c.generation), 0))
+    before: int = tx.connection.execute(
+        newest.where(boxes.c.run_id == run_id, boxes.c.target == target)
+    ).scalar_one()
+    box = Box(
+        id=box_id,
+        run_id=run_id,
+        target=target,
+        generation=before + 1,
+        state="active",
+        place=place,
+        created_at=tx.now,
+    )
+    tx.connection.execute(insert(boxes).values(box.model_dump(exclude={"place"}) | {"place": place}))
+    return box
+
+
+def release(tx: Tx, run_id: RunId) -> None:
+    """Hand the run's box to the reaper."""
+    active = update(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
+    tx.connection.execute(active.values(state="releasing", released_at=tx.now))
+
+
+def gone(tx: Tx, box_id: BoxId) -> None:
+    """The engine has no such container any more."""
+    kept = update(boxes).where(boxes.c.id == box_id, boxes.c.state != "gone")
+    tx.connection.execute(kept.values(state="gone", gone_at=tx.now))
+
+
+def active(connection: Connection, run_id: RunId) -> Box | None:
+    query = select(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Box.model_validate(dict(row))
+
+
+def of_run(connection: Connection, run_id: RunId) -> list[Box]:
+    query = select(boxes).where(boxes.c.run_id == run_id).order_by(boxes.c.created_at, boxes.c.generation)
+    return [Box.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def to_reap(connection: Connection) -> list[Box]:
+    return _in_state(connection, "releasing")
+
+
+def owned(connection: Connection) -> list[Box]:
+    """Every box that is in use, or that the reaper has yet to remove."""
+    return [*_in_state(connection, "active"), *to_reap(connection)]
+
+
+def _in_state(connection: Connection, state: str) -> list[Box]:
+    query = select(boxes).where(boxes.c.state == state).order_by(boxes.c.created_at)
+    return [Box.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> bool:
+    """False where a former try has saved this step's tree."""
+    row = {"run_id": run_id, "step": step, "commit": commit, "tree": tree, "bundle_digest": bundle_digest}
+    return insert_unless_there(tx.connection, trees, row | {"created_at": tx.now})
+
+
+def last_tree(connection: Connection, run_id: RunId) -> Tree | None:
+    query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Tree.model_validate(dict(row))
+
+
+def bundles(connection: Connection, run_id: RunId) -> list[str]:
+    """The blobs that rebuild the run's last tree, in the order in which they are unpacked."""
+    query = select(trees.c.bundle_digest).where(trees.c.run_id == run_id, trees.c.bundle_digest.is_not(None))
+    return list(connection.execute(query.order_by(trees.c.step)).scalars())

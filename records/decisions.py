@@ -1,0 +1,173 @@
+"""What people say to a checkpoint: who, when by the database's clock, what was shown; each answer a value."""
+
+from datetime import timedelta
+
+from protocol import event
+from protocol.checkpoint import Checkpoint, Decision, DecisionVerb
+from protocol.digest import digest_bytes
+from protocol.ids import CheckpointId, PrincipalId
+from protocol.noun import JSON, JSONObject, Noun, rfc3339
+from protocol.principal import Caller
+from records import checkpoints
+from records.tx import Tx
+
+
+class Verdict(Noun):
+    """What somebody says: the verb, and what belongs to it."""
+
+    decision: DecisionVerb
+    envelope_digest: str | None = None
+    reason: str | None = None
+    arguments: JSONObject | None = None
+    answer: JSON = None
+    expires_in_s: int | None = None
+
+
+class Decided(Noun):
+    """It counts; the checkpoint may still be open where more people are needed."""
+
+    checkpoint: Checkpoint
+
+
+class Closed(Noun):
+    """Something else was decided before."""
+
+    checkpoint: Checkpoint
+
+
+class Expired(Noun):
+    checkpoint: Checkpoint
+
+
+class DigestMismatch(Noun):
+    """What was approved is not what would be done."""
+
+    checkpoint: Checkpoint
+
+
+class WrongVerb(Noun):
+    """This kind of checkpoint is not answered like that; a client tool's result has a path of its own."""
+
+    checkpoint: Checkpoint
+
+
+class RoleMissing(Noun):
+    role: str
+
+
+class NoSuchCheckpoint(Noun):
+    pass
+
+
+Outcome = Decided | Closed | Expired | DigestMismatch | WrongVerb | RoleMissing | NoSuchCheckpoint
+
+_CLOSES = {"approve": "approved", "deny": "denied", "answer": "answered"}
+_NOT_FOR = {"approval": ("answer",), "handoff": ("answer",), "client_tool": ("approve", "revoke", "answer")}
+
+
+def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict) -> Outcome:
+    """Under the lock of the checkpoint's run."""
+    checkpoint = checkpoints.get(tx.connection, caller.tenant, checkpoint_id)
+    if checkpoint is None:
+        return NoSuchCheckpoint()
+    role = checkpoint.required.role
+    if role is not None and role not in caller.roles:
+        return RoleMissing(role=role)
+    if verdict.decision in _NOT_FOR.get(checkpoint.kind, ("approve", "revoke")):
+        return WrongVerb(checkpoint=checkpoint)
+    if verdict.decision == "approve" and verdict.envelope_digest != checkpoint.envelope_digest:
+        return DigestMismatch(checkpoint=checkpoint)
+    if verdict.decision == "revoke":
+        return _revoke(tx, caller, checkpoint, verdict)
+    if checkpoint.status != "open":
+        return _decided_before(checkpoint, caller, verdict)
+    if checkpoint.expires_at <= tx.now:
+        return Expired(checkpoint=checkpoint)
+    if verdict.decision == "defer":
+        return _defer(tx, caller, checkpoint, verdict)
+    return count(tx, caller, checkpoint, verdict)
+
+
+def count(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
+    """One voice; an approval needs as many different principals as its rule says."""
+    voices = {one.by for one in checkpoint.decisions if one.decision == verdict.decision}
+    if caller.principal_id in voices:
+        return Decided(checkpoint=checkpoint)
+    _record(tx, caller, checkpoint, verdict)
+    if verdict.decision == "approve" and len(voices) + 1 < checkpoint.required.count:
+        return _now(tx, checkpoint)
+    closed = _CLOSES[verdict.decision]
+    if not checkpoints.move(tx, checkpoint, "open", closed):  # pyright: ignore[reportArgumentType]
+        return Closed(checkpoint=checkpoint)
+    checkpoints.tell(tx, checkpoint)
+    return _now(tx, checkpoint)
+
+
+def _record(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> None:
+    decision = Decision(
+        decision=verdict.decision,
+        by=caller.principal_id,
+        by_name=caller.name,
+        auth_method=caller.auth_method,
+        at=tx.now,
+        envelope_digest=checkpoint.envelope_digest,
+        rendered_digest=digest_bytes(checkpoint.rendered.encode()),
+        reason=verdict.reason,
+        arguments=verdict.arguments,
+        answer=verdict.answer,
+    )
+    checkpoints.add_decision(tx, checkpoint, decision)
+    if verdict.decision in ("defer", "revoke"):
+        return
+    body = event.CheckpointDecided(
+        checkpoint_id=checkpoint.id,
+        kind=checkpoint.kind,
+        envelope_digest=checkpoint.envelope_digest,
+        decision=verdict.decision,
+        by=caller.principal_id,
+    )
+    number = len(checkpoint.decisions) + 1
+    tx.append(checkpoint.run_id, body, key=f"checkpoint:{checkpoint.id}:decision:{number}")
+
+
+def _decided_before(checkpoint: Checkpoint, caller: Caller, verdict: Verdict) -> Outcome:
+    """The same decision again is accepted; an answer is the same only where its content is."""
+    if checkpoint.status == "expired":
+        return Expired(checkpoint=checkpoint)
+    ends = {"approved": "approve", "redeemed": "approve", "denied": "deny", "answered": "answer"}
+    same = ends.get(checkpoint.status) == verdict.decision
+    if same and verdict.decision == "answer":
+        same = any(one.answer == verdict.answer for one in checkpoint.decisions if one.decision == "answer")
+    return Decided(checkpoint=checkpoint) if same else Closed(checkpoint=checkpoint)
+
+
+def _defer(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
+    """It stays open, until a later moment."""
+    left = verdict.expires_in_s
+    expires_at = checkpoint.expires_at if left is None else tx.now + timedelta(seconds=left)
+    if not checkpoints.move(tx, checkpoint, "open", "open", expires_at=expires_at):
+        return Closed(checkpoint=checkpoint)
+    _record(tx, caller, checkpoint, verdict)
+    body = event.CheckpointDeferred(
+        checkpoint_id=checkpoint.id,
+        kind=checkpoint.kind,
+        expires_at=rfc3339(expires_at),
+        by=PrincipalId(caller.principal_id),
+    )
+    tx.append(checkpoint.run_id, body)
+    return _now(tx, checkpoint)
+
+
+def _revoke(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
+    if checkpoint.status == "revoked":
+        return Decided(checkpoint=checkpoint)
+    if not checkpoints.revoke(tx, checkpoint):
+        return Closed(checkpoint=checkpoint)
+    _record(tx, caller, checkpoint, verdict)
+    checkpoints.tell(tx, checkpoint)
+    return _now(tx, checkpoint)
+
+
+def _now(tx: Tx, checkpoint: Checkpoint) -> Decided:
+    after = checkpoints.load(tx.connection, checkpoint.id)
+    return Decided(checkpoint=after or checkpoint)

@@ -1,0 +1,127 @@
+"""The effect ledger: intent, claimed under an epoch, then succeeded, failed or unknown; at most once told.
+
+A claim is refused once the run or the execution is over, and where an approval is needed it spends it in the
+same transaction. Whoever claims later fences off whoever claimed before: only the newest epoch may settle.
+"""
+
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, Select, Update, select, update
+
+from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost, EffectRow
+from protocol.ids import CheckpointId, RunId, ToolExecutionId
+from protocol.noun import JSONObject, Noun
+from protocol.tool import Effect
+from records import bodies, checkpoints
+from records.conflicts import insert_unless_there
+from records.tables import effects, tool_executions
+from records.tx import Tx
+
+
+class Intent(Noun):
+    """What is about to be claimed; `prepared` is what performing it needs, for whoever will."""
+
+    tool_execution_id: ToolExecutionId
+    run_id: RunId
+    effect: Effect
+    envelope_digest: str
+    prepared: JSONObject
+
+
+def intend(tx: Tx, intent: Intent) -> None:
+    """Until it is claimed, a newer intent replaces the older one."""
+    execution = intent.tool_execution_id
+    values = {
+        "effect": intent.effect,
+        "envelope_digest": intent.envelope_digest,
+        "prepared": bodies.stow(tx.connection, orjson.dumps(intent.prepared).decode()),
+    }
+    row = {"tool_execution_id": execution, "run_id": intent.run_id, "state": "intent", **values}
+    if not insert_unless_there(tx.connection, effects, row):
+        tx.connection.execute(_of(execution, "intent").values(**values))
+
+
+def prepared(connection: Connection, execution: ToolExecutionId) -> JSONObject | None:
+    """What was prepared with the newest intent."""
+    query = select(effects.c.prepared).where(effects.c.tool_execution_id == execution)
+    kept = connection.execute(query).scalar()
+    return None if kept is None else orjson.loads(bodies.fetch(connection, kept))
+
+
+def claim(
+    tx: Tx, execution: ToolExecutionId, *, envelope_digest: str, approval: CheckpointId | None = None
+) -> Claim:
+    """The right to act. `again` tells that an earlier claim has no outcome: it may have acted."""
+    row = get(tx.connection, execution)
+    lost = _refusal(tx, execution, row)
+    if lost is not None or row is None:
+        return ClaimLost(reason=lost or "nothing was intended")
+    if row.state in ("succeeded", "failed", "unknown"):
+        return AlreadySettled(row=row)
+    again = row.state == "claimed"
+    if approval is not None:
+        spent = checkpoints.redeem(tx, approval, execution, envelope_digest, again=again)
+        if spent is not None:
+            return ClaimLost(reason=spent)
+    taken = _of(execution, "intent", "claimed").values(
+        state="claimed", epoch=effects.c.epoch + 1, envelope_digest=envelope_digest, claimed_at=tx.now
+    )
+    epoch = tx.connection.execute(taken.returning(effects.c.epoch)).scalar_one()
+    return Claimed(epoch=epoch, again=again)
+
+
+def _refusal(tx: Tx, execution: ToolExecutionId, row: EffectRow | None) -> str | None:
+    if row is None:
+        return "nothing was intended"
+    if tx.ended(row.run_id):
+        return "the run has ended"
+    status = tx.connection.execute(
+        select(tool_executions.c.status).where(tool_executions.c.id == execution)
+    ).scalar()
+    if status in ("completed", "denied", "cancelled"):
+        return f"the tool execution is {status}"
+    return None
+
+
+def settle(
+    tx: Tx,
+    execution: ToolExecutionId,
+    epoch: int,
+    state: Literal["succeeded", "failed", "unknown"],
+    result: JSONObject | None,
+) -> bool:
+    """The outcome, by the one who holds the newest claim; an unknown one may still become known."""
+    told = _of(execution, "claimed", "unknown").where(effects.c.epoch == epoch)
+    return tx.connection.execute(told.values(state=state, result=result, settled_at=tx.now)).rowcount == 1
+
+
+def reopen(tx: Tx, execution: ToolExecutionId) -> bool:
+    """Somebody answered an unknown outcome with `retry`: it may be claimed anew."""
+    return (
+        tx.connection.execute(_of(execution, "unknown").values(state="intent", settled_at=None)).rowcount == 1
+    )
+
+
+def abandon_claims(tx: Tx, run_id: RunId) -> None:
+    """The run ends while somebody acts: every claim has an outcome, if only `unknown`."""
+    held = update(effects).where(effects.c.run_id == run_id, effects.c.state == "claimed")
+    tx.connection.execute(held.values(state="unknown", settled_at=tx.now))
+
+
+def get(connection: Connection, execution: ToolExecutionId) -> EffectRow | None:
+    row = connection.execute(_select().where(effects.c.tool_execution_id == execution)).mappings().first()
+    return None if row is None else EffectRow.model_validate(dict(row))
+
+
+def list_effects(connection: Connection, run_id: RunId) -> list[EffectRow]:
+    query = _select().where(effects.c.run_id == run_id).order_by(effects.c.tool_execution_id)
+    return [EffectRow.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _of(execution: ToolExecutionId, *states: str) -> Update:
+    return update(effects).where(effects.c.tool_execution_id == execution, effects.c.state.in_(states))
+
+
+def _select() -> Select[Any]:
+    return select(*(effects.c[name] for name in EffectRow.model_fields))

@@ -1,0 +1,58 @@
+"""Steps of a run: one model turn and its tools each."""
+
+from sqlalchemy import Connection, Update, select, update
+
+from protocol.event import StepCompleted, StepStarted
+from protocol.ids import CallId, RunId
+from protocol.run import Step
+from records.conflicts import insert_unless_there
+from records.tables import steps
+from records.tx import Tx
+
+
+def start(tx: Tx, run_id: RunId, index: int, call_id: CallId) -> bool:
+    """False where a former try has begun it."""
+    row = {"run_id": run_id, "index": index, "call_id": call_id, "status": "running", "started_at": tx.now}
+    if not insert_unless_there(tx.connection, steps, row):
+        return False
+    tx.append(run_id, StepStarted(step=index), key=f"step:{index}:started")
+    return True
+
+
+def set_tools(tx: Tx, run_id: RunId, index: int, count: int) -> None:
+    tx.connection.execute(_of(run_id, index).values(tool_count=count))
+
+
+def set_tree(tx: Tx, run_id: RunId, index: int, commit: str) -> None:
+    """The commit at which the work tree stood after the step."""
+    tx.connection.execute(_of(run_id, index).values(tree_checkpoint=commit))
+
+
+def complete(tx: Tx, run_id: RunId, index: int) -> bool:
+    """False where it is not running any more."""
+    running = _of(run_id, index).where(steps.c.status == "running")
+    if tx.connection.execute(running.values(status="completed", completed_at=tx.now)).rowcount == 0:
+        return False
+    tx.append(run_id, StepCompleted(step=index), key=f"step:{index}:completed")
+    return True
+
+
+def interrupt(tx: Tx, run_id: RunId) -> None:
+    """Whatever step is running will not be completed."""
+    running = update(steps).where(steps.c.run_id == run_id, steps.c.status == "running")
+    tx.connection.execute(running.values(status="interrupted", completed_at=tx.now))
+
+
+def get(connection: Connection, run_id: RunId, index: int) -> Step | None:
+    query = select(steps).where(steps.c.run_id == run_id, steps.c.index == index)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Step.model_validate(dict(row))
+
+
+def list_steps(connection: Connection, run_id: RunId) -> list[Step]:
+    query = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.index)
+    return [Step.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _of(run_id: RunId, index: int) -> Update:
+    return update(steps).where(steps.c.run_id == run_id, steps.c.index == index)

@@ -1,0 +1,188 @@
+"""Tool executions: from the model's request to the result that the model sees, each told once."""
+
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, Select, select, update
+
+from protocol.digest import digest, digest_bytes
+from protocol.event import ToolCompleted, ToolDenied, ToolOutput, ToolRequested, ToolStarted
+from protocol.ids import CheckpointId, RunId, SessionId, ToolExecutionId
+from protocol.noun import JSONObject, Noun
+from protocol.target import Offsets
+from protocol.tool import Effect, ToolExecution, ToolOutcome, ToolSource
+from records import bodies
+from records.columns import AnyRow
+from records.conflicts import insert_unless_there
+from records.tables import tool_executions
+from records.tx import Tx
+
+t = tool_executions.c
+_OVER = ("completed", "denied", "cancelled")
+
+
+class NewToolExecution(Noun):
+    id: ToolExecutionId
+    run_id: RunId
+    session_id: SessionId
+    step: int
+    ordinal: int
+    tool_call_id: str
+    tool: str
+    source: ToolSource
+    effect: Effect
+    arguments: JSONObject
+
+
+class ToolResult(Noun):
+    """`preview` is the beginning of what the model sees, `result_digest` covers all of it."""
+
+    outcome: ToolOutcome
+    is_error: bool
+    result_digest: str
+    preview: str
+    duration_ms: int = 0
+    exit_code: int | None = None
+
+
+def request(tx: Tx, new: NewToolExecution) -> bool:
+    """False where a former try has recorded it."""
+    arguments_digest = digest(new.arguments)
+    kept = bodies.stow(tx.connection, orjson.dumps(new.arguments).decode())
+    row = new.model_dump() | {
+        "arguments": kept,
+        "arguments_digest": arguments_digest,
+        "status": "requested",
+        "created_at": tx.now,
+    }
+    if not insert_unless_there(tx.connection, tool_executions, row):
+        return False
+    inline = not bodies.is_long(kept)
+    event = ToolRequested(
+        step=new.step,
+        tool_execution_id=new.id,
+        tool_call_id=new.tool_call_id,
+        tool=new.tool,
+        source=new.source,
+        arguments=new.arguments if inline else None,
+        arguments_digest=None if inline else arguments_digest,
+        effect=new.effect,
+    )
+    tx.append(new.run_id, event, key=f"tool:{new.id}:requested")
+    return True
+
+
+def start(tx: Tx, execution: ToolExecutionId) -> int | None:
+    """The number of a new attempt, told to the stream; None where the execution is over."""
+    counted = (
+        update(tool_executions)
+        .where(t.id == execution, t.status.not_in(_OVER))
+        .values(attempt=t.attempt + 1, status="claimed", stdout_bytes=0, stderr_bytes=0)
+        .returning(t.attempt, t.run_id)
+    )
+    row = tx.connection.execute(counted).first()
+    if row is None:
+        return None
+    first = update(tool_executions).where(t.id == execution, t.started_at.is_(None))
+    tx.connection.execute(first.values(started_at=tx.now))
+    started = ToolStarted(tool_execution_id=execution, attempt=row.attempt)
+    tx.append(row.run_id, started, key=f"tool:{execution}:{row.attempt}:started")
+    return row.attempt
+
+
+def wait(tx: Tx, execution: ToolExecutionId, checkpoint_id: CheckpointId) -> bool:
+    """It waits for somebody; false where it is over."""
+    waiting = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
+    values = {"status": "waiting", "checkpoint_id": checkpoint_id}
+    return tx.connection.execute(waiting.values(values)).rowcount == 1
+
+
+def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:
+    """Tell a piece of output that is `size` bytes long; false where it is not the next one of its stream."""
+    told = t.stdout_bytes if output.stream == "stdout" else t.stderr_bytes
+    if tx.ended(run_id):
+        return False
+    taken = update(tool_executions).where(
+        t.id == output.tool_execution_id,
+        t.attempt == output.attempt,
+        t.status == "claimed",
+        told == output.offset,
+    )
+    if tx.connection.execute(taken.values({told.key: output.offset + size})).rowcount == 0:
+        return False
+    tx.append(run_id, output)
+    return True
+
+
+def complete(tx: Tx, execution: ToolExecutionId, attempt: int, result: ToolResult) -> bool:
+    """The result that the model sees; false where it has one, or another attempt has begun."""
+    return _end(tx, execution, "completed", result, attempt)
+
+
+def cancel(tx: Tx, execution: ToolExecutionId, outcome: Literal["interrupted", "not_executed"]) -> bool:
+    """It will have no result of its own; false where it has one."""
+    text = outcome.replace("_", " ")
+    preview = ToolResult(
+        outcome=outcome, is_error=True, result_digest=digest_bytes(text.encode()), preview=text
+    )
+    return _end(tx, execution, "cancelled", preview, None)
+
+
+def deny(tx: Tx, execution: ToolExecutionId, rule: str, reason: str) -> bool:
+    over = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
+    denied = over.values(
+        status="denied", outcome="denied", is_error=True, preview=reason, completed_at=tx.now
+    ).returning(t.run_id)
+    run_id = tx.connection.execute(denied).scalar()
+    if run_id is None:
+        return False
+    body = ToolDenied(tool_execution_id=execution, rule=rule, reason=reason)
+    tx.append(run_id, body, key=f"tool:{execution}:completed")
+    return True
+
+
+def get(connection: Connection, execution: ToolExecutionId) -> ToolExecution | None:
+    row = connection.execute(_select().where(t.id == execution)).first()
+    return None if row is None else execution_of(connection, row)
+
+
+def list_executions(connection: Connection, run_id: RunId, *, step: int | None = None) -> list[ToolExecution]:
+    query = _select().where(t.run_id == run_id).order_by(t.step, t.ordinal)
+    if step is not None:
+        query = query.where(t.step == step)
+    return [execution_of(connection, row) for row in connection.execute(query)]
+
+
+def unfinished(connection: Connection, run_id: RunId) -> list[ToolExecution]:
+    query = _select().where(t.run_id == run_id, t.status.not_in(_OVER)).order_by(t.step, t.ordinal)
+    return [execution_of(connection, row) for row in connection.execute(query)]
+
+
+def output_offsets(connection: Connection, execution: ToolExecutionId) -> Offsets:
+    """How far the present attempt's output is told."""
+    row = connection.execute(select(t.stdout_bytes, t.stderr_bytes).where(t.id == execution)).first()
+    return Offsets() if row is None else Offsets(stdout=row.stdout_bytes, stderr=row.stderr_bytes)
+
+
+def _end(tx: Tx, execution: ToolExecutionId, status: str, result: ToolResult, attempt: int | None) -> bool:
+    over = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
+    if attempt is not None:
+        over = over.where(t.attempt == attempt)
+    values: dict[str, Any] = {name: getattr(result, name) for name in ToolResult.model_fields}
+    ended = over.values(status=status, completed_at=tx.now, **values).returning(t.run_id, t.attempt)
+    row = tx.connection.execute(ended).first()
+    if row is None:
+        return False
+    body = ToolCompleted(tool_execution_id=execution, attempt=row.attempt, **values)
+    tx.append(row.run_id, body, key=f"tool:{execution}:completed")
+    return True
+
+
+def _select() -> Select[Any]:
+    return select(*(tool_executions.c[name] for name in ToolExecution.model_fields))
+
+
+def execution_of(connection: Connection, row: AnyRow) -> ToolExecution:
+    fields = {name: getattr(row, name) for name in ToolExecution.model_fields}
+    fields["arguments"] = orjson.loads(bodies.fetch(connection, row.arguments))
+    return ToolExecution.model_validate(fields)
