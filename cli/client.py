@@ -1,0 +1,171 @@
+"""A thin client of the native API: JSON in and out, and event streams that outlive a broken connection."""
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx2
+from pydantic import ValidationError
+
+from cli.failure import Failure, Refused, Unreachable
+from cli.sse import EventStream
+from protocol.errors import ErrorBody
+from protocol.event import TERMINAL_EVENTS
+from protocol.noun import JSONObject
+
+_SILENCE = 45.0
+"""The gateway sends a comment every 15 s; after three missing ones the connection counts as dead."""
+
+_FIRST_RETRY = 1.0
+_LONGEST_RETRY = 5.0
+
+Query = Mapping[str, str | int | None]
+
+
+class _Over(Exception):
+    """There is nothing after the event that the client saw last."""
+
+
+class Client:
+    """Talks to one gateway with one key."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        patience: float = 60.0,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._patience = patience
+        self._wait = wait
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Reading the trust store takes 0.1 s, which a plain address does not need.
+        encrypted = self.url.startswith("https:")
+        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=30.0, verify=encrypted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: str | int | None) -> JSONObject:
+        return self._json("GET", path, query=query)
+
+    def post(self, path: str, body: JSONObject | None = None, *, key: str | None = None) -> JSONObject:
+        """`key` is the Idempotency-Key: with one, repeating is safe."""
+        return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": key} if key else {})
+
+    def delete(self, path: str) -> JSONObject:
+        return self._json("DELETE", path)
+
+    def items(self, path: str, *, most: int = 50, **query: str | int | None) -> Iterator[JSONObject]:
+        """The items of a list, page after page, at most so many."""
+        cursor: str | None = None
+        while most > 0:
+            page = self.get(path, limit=min(most, 200), cursor=cursor, **query)
+            items = cast(list[JSONObject], page["items"])
+            yield from items[:most]
+            most -= len(items)
+            cursor = cast(str | None, page.get("next_cursor"))
+            if cursor is None:
+                return
+
+    def events(self, run_id: str, *, after: int = 0) -> Iterator[JSONObject]:
+        """The run's events after a seq, each once and in order, to the terminal one; waits for it."""
+        last, pause, since = after, _FIRST_RETRY, time.monotonic()
+        while True:
+            try:
+                for event in self._attempt(run_id, last):
+                    seq = cast(int, event["seq"])
+                    if seq <= last:
+                        continue
+                    if seq > last + 1:
+                        raise Failure(f"the stream of {run_id} jumps from {last} to {seq}")
+                    last, pause, since = seq, _FIRST_RETRY, time.monotonic()
+                    yield event
+                    if event["type"] in TERMINAL_EVENTS:
+                        return
+                why = "the stream ended early"
+            except _Over:
+                return
+            except httpx2.TransportError as error:
+                why = str(error) or type(error).__name__
+            except Refused as refused:
+                if refused.status not in (429, 503):
+                    raise
+                why, pause = refused.message, refused.error.retry_after or pause
+            if time.monotonic() - since > self._patience:
+                raise Unreachable(self.url, why)
+            self._wait(min(pause, _LONGEST_RETRY))
+            pause *= 2
+
+    def _attempt(self, run_id: str, after: int) -> Iterator[JSONObject]:
+        """The events of one connection."""
+        headers = {"Accept": "text/event-stream"}
+        if after:
+            headers["Last-Event-ID"] = str(after)
+        timeout = httpx2.Timeout(10.0, read=_SILENCE)
+        with self._http.stream(
+            "GET", f"/v1/runs/{run_id}/events", headers=headers, timeout=timeout
+        ) as answer:
+            if answer.status_code == 204:
+                raise _Over
+            if answer.status_code >= 400:
+                answer.read()
+                raise refusal(answer)
+            stream = EventStream()
+            for chunk in answer.iter_bytes():
+                for message in stream.feed(chunk):
+                    yield json.loads(message.data)
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: JSONObject | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> JSONObject:
+        asked = {key: value for key, value in (query or {}).items() if value is not None}
+        with self._reached():
+            answer = self._http.request(method, path, params=asked, json=body, headers=headers or {})
+        if answer.status_code >= 400:
+            raise refusal(answer)
+        return answer.json() if answer.content else {}
+
+    def text(self, path: str) -> str:
+        with self._reached():
+            answer = self._http.get(path)
+        if answer.status_code >= 400:
+            raise refusal(answer)
+        return answer.text
+
+    @contextmanager
+    def _reached(self) -> Generator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+
+
+def refusal(answer: httpx2.Response) -> Refused:
+    """The gateway's error object, or one made up where something else answered."""
+    try:
+        told: Any = answer.json()
+        body = ErrorBody.model_validate(told["error"])
+    except (ValueError, KeyError, TypeError, ValidationError):
+        message = f"status {answer.status_code} from {answer.request.url}: {answer.text[:200]}"
+        body = ErrorBody(type="api_error", code="cli.not_rhone", message=message)
+    return Refused(answer.status_code, body)
