@@ -114,8 +114,8 @@ def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:
     return True
 
 
-def complete(tx: Tx, execution: ToolExecutionId, attempt: int, result: ToolResult) -> bool:
-    """The result that the model sees; false where it has one, or another attempt has begun."""
+def complete(tx: Tx, execution: ToolExecutionId, attempt: int | None, result: ToolResult) -> bool:
+    """The result that the model sees; false where it has one, or another attempt than the given has begun."""
     return _end(tx, execution, "completed", result, attempt)
 
 
@@ -158,10 +158,11 @@ def unfinished(connection: Connection, run_id: RunId) -> list[ToolExecution]:
     return [execution_of(connection, row) for row in connection.execute(query)]
 
 
-def output_offsets(connection: Connection, execution: ToolExecutionId) -> Offsets:
-    """How far the present attempt's output is told."""
-    row = connection.execute(select(t.stdout_bytes, t.stderr_bytes).where(t.id == execution)).first()
-    return Offsets() if row is None else Offsets(stdout=row.stdout_bytes, stderr=row.stderr_bytes)
+def told(connection: Connection, execution: ToolExecutionId) -> tuple[int, Offsets]:
+    """The present attempt, and how far its output is told."""
+    query = select(t.attempt, t.stdout_bytes, t.stderr_bytes).where(t.id == execution)
+    row = connection.execute(query).one()
+    return row.attempt, Offsets(stdout=row.stdout_bytes, stderr=row.stderr_bytes)
 
 
 def _end(tx: Tx, execution: ToolExecutionId, status: str, result: ToolResult, attempt: int | None) -> bool:
@@ -174,7 +175,7 @@ def _end(tx: Tx, execution: ToolExecutionId, status: str, result: ToolResult, at
     if row is None:
         return False
     body = ToolCompleted(tool_execution_id=execution, attempt=row.attempt, **values)
-    tx.append(row.run_id, body, key=f"tool:{execution}:completed")
+    tx.append(row.run_id, body, key=f"tool:{execution}:{row.attempt}:completed")
     return True
 
 

@@ -1,0 +1,33 @@
+"""OpenTelemetry spans of a run, its calls and its tools; nothing happens until an endpoint is set."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+_started = False
+
+
+def configure(process: str, endpoint: str | None) -> None:
+    """Export spans to an OTLP/HTTP endpoint; without one, spans cost nothing."""
+    global _started
+    if endpoint is None:
+        return
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"rhone-{process}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")))
+    trace.set_tracer_provider(provider)
+    _started = True
+
+
+def span(name: str, **attributes: str | int | None) -> AbstractContextManager[Any]:
+    """A span around a piece of work, with the ids that it is about."""
+    if not _started:
+        return nullcontext()
+    from opentelemetry import trace
+
+    known = {f"rhone.{key}": value for key, value in attributes.items() if value is not None}
+    return trace.get_tracer("rhone").start_as_current_span(name, attributes=known)
