@@ -14,7 +14,6 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from protocol.noun import JSON, JSONObject
-from protocol.strict import path_of
 from protocol.tool import ToolDefinition
 
 _SHOWN = 5
@@ -77,7 +76,8 @@ def _keywords(value: JSON) -> Iterator[tuple[str, JSON]]:
 
 
 def _place(fault: ValidationError) -> str:
-    return str(path_of(tuple(fault.absolute_path)))
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.absolute_path)
+    return "".join(steps).removeprefix(".")
 
 
 def _words(fault: ValidationError) -> list[str]:

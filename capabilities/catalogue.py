@@ -24,9 +24,14 @@ class Catalogue:
             if definition.name in self._tools or fault:
                 raise ValueError(f"tool {definition.name!r}: {fault or 'it is declared twice'}")
             self._tools[definition.name] = definition
+        self._digests = {name: definition_digest(definition) for name, definition in self._tools.items()}
 
     def get(self, name: str) -> ToolDefinition | None:
         return self._tools.get(name)
+
+    def digest_of(self, name: str) -> str | None:
+        """The digest of a tool's definition as it is now; None where there is no such tool."""
+        return self._digests.get(name)
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._tools))

@@ -12,7 +12,6 @@ from capabilities.arguments import schema_fault
 from capabilities.catalogue import ASK_USER, FORGE_TOOLS, WORKSPACE_TOOLS, Catalogue
 from protocol.capability import Approval, Capability, ClientToolCapability, ToolCapability
 from protocol.errors import InvalidRequest
-from protocol.noun import JSON
 from protocol.run import TargetChoice, ToolReference
 
 _SHORTHAND = {"native": ("native", "forge"), "target": ("target",)}
@@ -122,5 +121,5 @@ def asked_approval(capability: Capability | None) -> Literal["auto", "ask"] | No
 
 def label(capability: Capability) -> str:
     """What a denial calls a capability of any kind."""
-    fields: dict[str, JSON] = capability.model_dump(mode="json")
-    return str(next(fields[key] for key in ("name", "server", "ref", "scope") if key in fields))
+    names = (getattr(capability, field, None) for field in ("name", "server", "ref", "scope"))
+    return next(str(name) for name in names if name is not None)

@@ -36,12 +36,15 @@ class ResolveRequest(Noun):
 def resolve(request: ResolveRequest, catalogue: Catalogue, policy: DecisionPoint) -> SnapshotDocument:
     requested = wanted(request.capabilities, request.tools, request.target, request.repository is not None)
     flat: list[Grant | Denial | Downgrade] = []
+    granted: set[str] = set()
     for capability in requested:
-        if any(isinstance(part, Grant) and part.name == label(capability) for part in flat):
+        if label(capability) in granted:
             reason = f"{label(capability)!r} is already granted under another definition"
             flat.append(_denial(capability, "request.duplicate", reason))
-        else:
-            flat.extend(_answer(request, capability, catalogue, policy))
+            continue
+        answer = _answer(request, capability, catalogue, policy)
+        granted.update(part.name for part in answer if isinstance(part, Grant))
+        flat.extend(answer)
     return SnapshotDocument(
         run_id=request.run_id,
         requested=requested,
@@ -75,7 +78,8 @@ def _answer(
     verdict = policy.decide(_question(request, capability, definition))
     if verdict.answer == "deny":
         return (_denial(capability, verdict.rule, verdict.reason),)
-    return _granted(capability, definition, verdict)
+    known = catalogue.digest_of(capability.name)
+    return _granted(capability, definition, known or definition_digest(definition), verdict)
 
 
 def _definition(
@@ -118,7 +122,10 @@ def _question(
 
 
 def _granted(
-    capability: ToolCapability | ClientToolCapability, definition: ToolDefinition, verdict: Verdict
+    capability: ToolCapability | ClientToolCapability,
+    definition: ToolDefinition,
+    pinned: str,
+    verdict: Verdict,
 ) -> tuple[Grant | Downgrade, ...]:
     asked = asked_approval(capability)
     given: Literal["auto", "ask"] = "ask" if verdict.answer == "ask" or asked == "ask" else "auto"
@@ -129,7 +136,7 @@ def _granted(
         name=definition.name,
         source_identity="request" if client else f"rhone:{definition.source}",
         definition=definition,
-        definition_digest=definition_digest(definition),
+        definition_digest=pinned,
         effect=definition.effect,
         approval=given,
         rules=("request.ask", *verdict.rules) if tightened else verdict.rules,
