@@ -1,5 +1,6 @@
 """Gitea's pull requests (API v1; Forgejo speaks the same)."""
 
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from protocol.forge import ForgeRepository, PullRequest
@@ -22,38 +23,42 @@ class Gitea:
         return ForgeRepository(name=body["full_name"], default_branch=body["default_branch"])
 
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
-        # The API filters by base only, newest first. What we look for is one that we may just have opened,
-        # so a bounded look back is enough.
-        for page in range(1, _PAGES + 1):
-            query = {"state": "all", "base_branch": base, "limit": _PAGE, "page": page}
-            answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
-            rows = [_read(row) for row in cast(list[Any], answer.body)]
-            for row in rows:
-                if (row.head, row.base, row.head_id) == (head, base, head_id):
-                    return row
-            if not rows:
-                return None
-        return None
+        rows = self._newest_first(head, base, "all")
+        return await anext((row async for row in rows if row.head_id == head_id), None)
 
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         draft = {"head": head, "base": base, "title": title, "body": body}
         answer = await self._rest.post(f"{self._path}/pulls", draft, about=self._about)
         if answer.status == 409:
-            there = await self._rest.get(f"{self._path}/pulls/{base}/{head}", {}, about=self._about)
-            found = _read(cast(Any, there.body))
-            if found.state == "open":
-                return found
+            there = await anext(self._newest_first(head, base, "open"), None)
+            if there is not None:
+                return there
         if answer.status >= 400:
             raise refused(self._about, answer)
         return _read(cast(Any, answer.body))
 
+    async def _newest_first(self, head: str, base: str, state: str) -> AsyncGenerator[PullRequest]:
+        # The API filters by base, not by head. What is looked for is one that we may just have opened, so a
+        # bounded look back is enough.
+        for page in range(1, _PAGES + 1):
+            query = {"state": state, "base_branch": base, "limit": _PAGE, "page": page}
+            answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
+            rows = cast(list[Any], answer.body)
+            for row in rows:
+                ours = row["head"]["repo_id"] == row["base"]["repo_id"]
+                if ours and (row["head"]["label"], row["base"]["label"]) == (head, base):
+                    yield _read(row)
+            if len(rows) < _PAGE:
+                return
+
 
 def _read(row: Any) -> PullRequest:
+    # `ref` becomes another name when the branch is gone; `label` stays the branch.
     return PullRequest(
         number=row["number"],
         url=row["html_url"],
-        head=row["head"]["ref"],
-        base=row["base"]["ref"],
+        head=row["head"]["label"],
+        base=row["base"]["label"],
         head_id=row["head"]["sha"],
         state="merged" if row["merged"] else row["state"],
     )

@@ -1,0 +1,85 @@
+"""A directory that stands for a forge, and workers beside it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from protocol.config import ForgeEntry
+from protocol.secret import SecretRef
+from targets.forge.forges import Forge, Forges
+from targets.forge.quarantine import PushLimits
+from tests.conformance.forge_world import Tree, git
+
+_TOKEN = SecretRef(kind="env", name="FORGE_TOKEN")
+
+
+class DirectoryWorld:
+    """`forge/acme/demo` in a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.origin = root / "forge" / "acme" / "demo.git"
+        self.origin.mkdir(parents=True)
+        self._made = 0
+        git(self.origin, "init", "-q", "--bare", "-b", "main")
+        first = Tree(root / "first")
+        git(root, "init", "-q", "-b", "main", "first")
+        first.commit({"README.md": "demo\n", "src/app.py": "print('one')\n"}, "Begin")
+        first.git("push", "-q", str(self.origin), "main")
+
+    def forges(
+        self, data: Path | None = None, *, allow_file: bool = True, push_limits: PushLimits | None = None
+    ) -> Forges:
+        entry = ForgeEntry(kind="directory", url=f"file://{self.root}/forge", tokenRef=_TOKEN, owner="acme")
+        return Forges(
+            {"forge": entry},
+            lambda ref: "unused",
+            data or self._fresh("data"),
+            allow_file=allow_file,
+            push_limits=push_limits,
+        )
+
+    def worker(self) -> Forge:
+        return self.forges().resolve("forge/demo")
+
+    def remote_named(self, repository: str) -> Forge:
+        return self.forges().resolve(f"forge/{repository}")
+
+    def colleague(self) -> Tree:
+        clone = self._fresh("colleague")
+        git(self.root, "clone", "-q", str(self.origin), str(clone))
+        return Tree(clone)
+
+    def pull_requests(self) -> int:
+        file = self.origin.with_name("demo.pulls.json")
+        return file.read_text().count('"number"') if file.exists() else 0
+
+    def merge(self, number: int) -> None:
+        file = self.origin.with_name("demo.pulls.json")
+        rows = json.loads(file.read_text())
+        rows[number - 1]["state"] = "merged"
+        file.write_text(json.dumps(rows))
+
+    def _fresh(self, name: str) -> Path:
+        self._made += 1
+        return self.root / f"{name}-{self._made}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> DirectoryWorld:
+    return DirectoryWorld(tmp_path / "world")
+
+
+@pytest.fixture
+def forge(world: DirectoryWorld) -> Forge:
+    return world.worker()
+
+
+Limited = Callable[[PushLimits], Forge]
+
+
+@pytest.fixture
+def limited(world: DirectoryWorld) -> Limited:
+    return lambda limits: world.forges(push_limits=limits).resolve("forge/demo")
