@@ -1,0 +1,3 @@
+module rhone/agent
+
+go 1.26
