@@ -1,8 +1,10 @@
 """Two questions, three answers."""
 
+import re
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +210,25 @@ def test_only_the_policy_loads_the_policy_engine() -> None:
     script = f"import sys; {imports}; sys.exit('cedarpy' in sys.modules)"
     assert len(files) > 5
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_examples_of_the_documentation_load_and_do_what_they_say() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
+    rules = policy(*re.findall(r"```cedar\n(.*?)```", page, re.DOTALL))
+    facts = RepositoryFacts(forge="forge", repository="forge/demo", base="main", branch="x")
+    service = BASH.model_copy(update={"principal": Asker(id="prin_2", roles=("service",))})
+    opened = PUSH.model_copy(update={"tool": "open_pull_request"})
+    asked = {
+        "push": rules.decide(PUSH.model_copy(update={"repository": facts})),
+        "rm": rules.decide(with_arguments(BASH, {"command": "rm -rf build"})),
+        "ls": rules.decide(with_arguments(BASH, {"command": "ls"})),
+        "service": rules.decide(service),
+        "pull request": rules.decide(opened),
+    }
+    assert {name: (verdict.answer, verdict.rule) for name, verdict in asked.items()} == {
+        "push": ("allow", "team.push-demo"),
+        "rm": ("ask", "team.ask-before-rm"),
+        "ls": ("allow", "default.workspace"),
+        "service": ("ask", "team.services-ask"),
+        "pull request": ("deny", "team.no-pull-requests"),
+    }
