@@ -4,6 +4,7 @@ Every change is a compare-and-set under the run's lock, by the database's clock,
 the same transaction; what nobody wins changes nothing.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from protocol.principal import Tenant
 from records import bodies, inbox
 from records.columns import AnyRow
 from records.conflicts import insert_unless_there
+from records.database import now
 from records.paging import Page, PageRequest, page_of
 from records.tables import checkpoints, decisions
 from records.tx import Tx
@@ -181,6 +183,21 @@ def list_checkpoints(
             query = query.where(column == value)
     rows, cursor = page_of(connection, query, (c.created_at, c.id), page)
     return Page(_checkpoints(connection, rows), cursor)
+
+
+def by_ids(connection: Connection, ids: Collection[CheckpointId]) -> list[Checkpoint]:
+    return _load_all(connection, _select().where(c.id.in_(ids)))
+
+
+def due(connection: Connection) -> list[Checkpoint]:
+    """Open ones whose deadline has passed: the run's own timer may have been lost, or set too late."""
+    return _load_all(connection, _select().where(c.status == "open", c.expires_at <= now(connection)))
+
+
+def open_among(connection: Connection, ids: Collection[CheckpointId]) -> tuple[CheckpointId, ...]:
+    """Those that still wait for somebody, oldest first."""
+    query = select(c.id).where(c.id.in_(ids), c.status == "open").order_by(c.created_at, c.id)
+    return tuple(connection.execute(query).scalars())
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Checkpoint]:

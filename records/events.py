@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
 from protocol.errors import Gone, InvalidRequest
-from protocol.ids import RunId
+from protocol.ids import CallId, RunId
 from records.tables import events, runs
 from records.tx import Tx
 
@@ -81,6 +82,13 @@ def cursor(extent: Extent, text: str | None) -> int:
             details={"first_seq": extent.first_kept, "last_seq": extent.last},
         )
     return after
+
+
+def text_of_call(connection: Connection, run_id: RunId, call_id: CallId, attempt: int) -> str:
+    """What an attempt of a model call has said so far, as the log tells it."""
+    query = select(events.c.data).where(events.c.run_id == run_id, events.c.type == "response.delta")
+    told = (orjson.loads(row.data) for row in connection.execute(query.order_by(events.c.seq)))
+    return "".join(one["delta"] for one in told if one["call_id"] == call_id and one["attempt"] == attempt)
 
 
 def trim(tx: Tx, run_id: RunId, below: int) -> int:
