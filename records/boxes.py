@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from protocol.ids import BoxId, RunId
 from protocol.noun import Moment, Noun
 from protocol.target import BoxPlace
+from records.columns import noun_of
 from records.conflicts import insert_unless_there
 from records.tables import boxes, trees
 from records.tx import Tx
@@ -75,13 +76,13 @@ def gone(tx: Tx, box_id: BoxId) -> None:
 
 def active(connection: Connection, run_id: RunId) -> Box | None:
     query = select(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
-    row = connection.execute(query).mappings().first()
-    return None if row is None else Box.model_validate(dict(row))
+    row = connection.execute(query).first()
+    return None if row is None else noun_of(Box, row)
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Box]:
     query = select(boxes).where(boxes.c.run_id == run_id).order_by(boxes.c.created_at, boxes.c.generation)
-    return [Box.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+    return [noun_of(Box, row) for row in connection.execute(query)]
 
 
 def to_reap(connection: Connection) -> list[Box]:
@@ -95,7 +96,7 @@ def owned(connection: Connection) -> list[Box]:
 
 def _in_state(connection: Connection, state: str) -> list[Box]:
     query = select(boxes).where(boxes.c.state == state).order_by(boxes.c.created_at)
-    return [Box.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+    return [noun_of(Box, row) for row in connection.execute(query)]
 
 
 def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> bool:
@@ -106,8 +107,8 @@ def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundl
 
 def last_tree(connection: Connection, run_id: RunId) -> Tree | None:
     query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc()).limit(1)
-    row = connection.execute(query).mappings().first()
-    return None if row is None else Tree.model_validate(dict(row))
+    row = connection.execute(query).first()
+    return None if row is None else noun_of(Tree, row)
 
 
 def bundles(connection: Connection, run_id: RunId) -> list[str]:

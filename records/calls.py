@@ -19,7 +19,7 @@ from protocol.noun import Noun
 from protocol.principal import Tenant
 from protocol.run import Call
 from protocol.usage import Usage
-from records.columns import AnyRow
+from records.columns import AnyRow, noun_of
 from records.conflicts import insert_unless_there
 from records.tables import calls
 from records.tx import Tx
@@ -149,4 +149,4 @@ def _settle(tx: Tx, call_id: CallId, attempt: int, **values: Any) -> AnyRow | No
 
 
 def _call(row: AnyRow) -> Call:
-    return Call.model_validate({name: getattr(row, name) for name in Call.model_fields})
+    return noun_of(Call, row)

@@ -1,9 +1,9 @@
 """Column types that mean the same on both engines: times of the database clock, nouns as JSON text."""
 
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Dialect, Row, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -17,6 +17,14 @@ def to_ms(at: datetime) -> datetime:
 
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+
+N = TypeVar("N", bound=BaseModel)
+
+
+def noun_of(noun: type[N], row: AnyRow) -> N:
+    """The noun whose fields are columns of a row."""
+    return noun.model_validate({name: getattr(row, name) for name in noun.model_fields})
 
 
 class Instant(TypeDecorator[datetime]):

@@ -14,6 +14,7 @@ from protocol.ids import CheckpointId, RunId, ToolExecutionId
 from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect
 from records import bodies, checkpoints
+from records.columns import noun_of
 from records.conflicts import insert_unless_there
 from records.tables import effects, tool_executions
 from records.tx import Tx
@@ -110,13 +111,13 @@ def abandon_claims(tx: Tx, run_id: RunId) -> None:
 
 
 def get(connection: Connection, execution: ToolExecutionId) -> EffectRow | None:
-    row = connection.execute(_select().where(effects.c.tool_execution_id == execution)).mappings().first()
-    return None if row is None else EffectRow.model_validate(dict(row))
+    row = connection.execute(_select().where(effects.c.tool_execution_id == execution)).first()
+    return None if row is None else noun_of(EffectRow, row)
 
 
 def list_effects(connection: Connection, run_id: RunId) -> list[EffectRow]:
     query = _select().where(effects.c.run_id == run_id).order_by(effects.c.tool_execution_id)
-    return [EffectRow.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+    return [noun_of(EffectRow, row) for row in connection.execute(query)]
 
 
 def _of(execution: ToolExecutionId, *states: str) -> Update:

@@ -4,6 +4,7 @@ A run is `starting` from its intent to the begin of its workflow (shown as `queu
 `running`, `waiting`, and one of the four ends. `completed_at` stands exactly where its terminal event is in.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
@@ -198,6 +199,11 @@ def load(connection: Connection, run_id: RunId) -> RunRecord | None:
     """For those who carry it out: no tenant asked."""
     row = connection.execute(_select().where(runs.c.id == run_id)).first()
     return None if row is None else record_of(connection, row)
+
+
+def by_ids(connection: Connection, ids: Collection[RunId]) -> list[Run]:
+    rows = connection.execute(_select().where(runs.c.id.in_(ids)))
+    return [record_of(connection, row).run for row in rows]
 
 
 def list_runs(

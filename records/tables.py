@@ -55,6 +55,10 @@ def _text(name: str) -> Column[Any]:
     return Column(name, Text, nullable=False)
 
 
+def _texts(*names: str) -> list[Column[Any]]:
+    return [_text(name) for name in names]
+
+
 def _count(name: str) -> Column[Any]:
     return Column(name, BigInteger, nullable=False, server_default="0")
 
@@ -69,6 +73,12 @@ def _of(name: str, column: str) -> Column[Any]:
 
 def _tenant() -> tuple[Column[Any], Column[Any]]:
     return _text("org_id"), _text("project_id")
+
+
+def _index_where(name: str, *columns: str, where: str) -> Index:
+    """An index over some of the rows; `uq_` in its name makes it a rule."""
+    unique, rows = name.startswith("uq_"), text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)
 
 
 # who
@@ -107,8 +117,7 @@ idempotency = Table(
     "idempotency",
     metadata,
     _id("scope"),
-    _text("payload_digest"),
-    _text("state"),
+    *_texts("payload_digest", "state"),
     Column("resource_id", Text),
     Column("status", Integer),
     _at("leased_until"),
@@ -187,19 +196,8 @@ runs = Table(
     Column("completed_at", Instant),
     Index(None, "project_id", "created_at", "id"),
     Index(None, "session_id", "created_at", "id"),
-    Index(
-        "uq_runs_one_open_per_session",
-        "session_id",
-        unique=True,
-        sqlite_where=text("stateful AND completed_at IS NULL"),
-        postgresql_where=text("stateful AND completed_at IS NULL"),
-    ),
-    Index(
-        "ix_runs_open",
-        "created_at",
-        sqlite_where=text("completed_at IS NULL"),
-        postgresql_where=text("completed_at IS NULL"),
-    ),
+    _index_where("uq_runs_one_open_per_session", "session_id", where="stateful AND completed_at IS NULL"),
+    _index_where("ix_runs_open", "created_at", where="completed_at IS NULL"),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -222,14 +220,7 @@ events = Table(
     _text("type"),
     Column("key", Text),
     _text("data"),
-    Index(
-        "uq_events_run_id_key",
-        "run_id",
-        "key",
-        unique=True,
-        sqlite_where=text("key IS NOT NULL"),
-        postgresql_where=text("key IS NOT NULL"),
-    ),
+    _index_where("uq_events_run_id_key", "run_id", "key", where="key IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -263,9 +254,7 @@ calls = Table(
     _of("session_id", "sessions.id"),
     Column("run_id", Text, ForeignKey("runs.id")),
     Column("step", Integer),
-    _text("model"),
-    _text("resolved_model"),
-    _text("status"),
+    *_texts("model", "resolved_model", "status"),
     _count("attempt"),
     Column("usage", Document(Usage)),
     Column("cost_usd", Double),
@@ -286,13 +275,7 @@ tool_executions = Table(
     _of("session_id", "sessions.id"),
     Column("step", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),
-    _text("tool_call_id"),
-    _text("tool"),
-    _text("source"),
-    _text("effect"),
-    _text("arguments"),
-    _text("arguments_digest"),
-    _text("status"),
+    *_texts("tool_call_id", "tool", "source", "effect", "arguments", "arguments_digest", "status"),
     _count("attempt"),
     Column("outcome", Text),
     Column("is_error", Boolean),
@@ -317,8 +300,7 @@ effects = Table(
     metadata,
     Column("tool_execution_id", Text, ForeignKey("tool_executions.id"), primary_key=True),
     _of("run_id", "runs.id"),
-    _text("effect"),
-    _text("state"),
+    *_texts("effect", "state"),
     _count("epoch"),
     _text("envelope_digest"),
     Column("prepared", Text),
@@ -338,8 +320,7 @@ checkpoints = Table(
     _of("run_id", "runs.id"),
     Column("ancestor_run_ids", Names, nullable=False),
     _of("session_id", "sessions.id"),
-    _text("kind"),
-    _text("status"),
+    *_texts("kind", "status"),
     Column("tool", Text),
     Column("tool_execution_id", Text),
     Column("arguments", Text),
@@ -373,10 +354,7 @@ snapshots = Table(
     _id(),
     *_tenant(),
     _of("run_id", "runs.id"),
-    _text("digest"),
-    _text("document"),
-    _text("signature"),
-    _text("key_id"),
+    *_texts("digest", "document", "signature", "key_id"),
     _at(),
 )
 
@@ -416,8 +394,7 @@ trees = Table(
     metadata,
     Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
-    _text("commit"),
-    _text("tree"),
+    *_texts("commit", "tree"),
     Column("bundle_digest", Text),
     _at(),
 )

@@ -1,5 +1,6 @@
 """Tool executions: from the model's request to the result that the model sees, each told once."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import orjson
@@ -151,6 +152,10 @@ def list_executions(connection: Connection, run_id: RunId, *, step: int | None =
     if step is not None:
         query = query.where(t.step == step)
     return [execution_of(connection, row) for row in connection.execute(query)]
+
+
+def by_ids(connection: Connection, ids: Collection[ToolExecutionId]) -> list[ToolExecution]:
+    return [execution_of(connection, row) for row in connection.execute(_select().where(t.id.in_(ids)))]
 
 
 def unfinished(connection: Connection, run_id: RunId) -> list[ToolExecution]:

@@ -1,0 +1,80 @@
+"""Capability snapshots and their evidence: written once, never changed; and the policy texts they pin."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
+from protocol.digest import canonical, digest
+from protocol.ids import SnapshotId
+from protocol.noun import JSONObject
+from protocol.principal import Tenant
+from records import bodies
+from records.columns import AnyRow, noun_of
+from records.conflicts import insert_unless_there
+from records.tables import evidence, policies, snapshots
+from records.tx import Tx
+
+
+def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot) -> bool:
+    """False where a former try has kept it."""
+    row = snapshot.model_dump(exclude={"document"}) | tenant.model_dump()
+    document = bodies.stow(tx.connection, canonical(snapshot.document).decode())
+    row |= {"document": document, "run_id": snapshot.document.run_id}
+    return insert_unless_there(tx.connection, snapshots, row)
+
+
+def get(connection: Connection, tenant: Tenant, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
+    mine = _select().where(snapshots.c.org_id == tenant.org_id, snapshots.c.project_id == tenant.project_id)
+    row = connection.execute(mine.where(snapshots.c.id == snapshot_id)).first()
+    return None if row is None else _snapshot(connection, row)
+
+
+def load(connection: Connection, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
+    row = connection.execute(_select().where(snapshots.c.id == snapshot_id)).first()
+    return None if row is None else _snapshot(connection, row)
+
+
+def add_evidence(tx: Tx, snapshot_id: SnapshotId, kind: str, body: JSONObject) -> Evidence:
+    """What was really materialized; under the lock of the snapshot's run."""
+    last = select(func.coalesce(func.max(evidence.c.ordinal), 0)).where(evidence.c.snapshot_id == snapshot_id)
+    row = Evidence(
+        snapshot_id=snapshot_id,
+        ordinal=tx.connection.execute(last).scalar_one() + 1,
+        kind=kind,
+        body=body,
+        digest=digest(body),
+        at=tx.now,
+    )
+    tx.connection.execute(insert(evidence).values(row.model_dump()))
+    return row
+
+
+def list_evidence(connection: Connection, snapshot_id: SnapshotId) -> list[Evidence]:
+    query = select(evidence).where(evidence.c.snapshot_id == snapshot_id).order_by(evidence.c.ordinal)
+    return [noun_of(Evidence, row) for row in connection.execute(query)]
+
+
+def keep_policy(tx: Tx, policy_digest: str, text: str) -> None:
+    row = {"digest": policy_digest, "text": text, "created_at": tx.now}
+    insert_unless_there(tx.connection, policies, row)
+
+
+def policy_text(connection: Connection, policy_digest: str) -> str | None:
+    return connection.execute(select(policies.c.text).where(policies.c.digest == policy_digest)).scalar()
+
+
+def _select() -> Select[Any]:
+    columns = ("id", "digest", "document", "signature", "key_id", "created_at")
+    return select(*(snapshots.c[name] for name in columns))
+
+
+def _snapshot(connection: Connection, row: AnyRow) -> CapabilitySnapshot:
+    return CapabilitySnapshot(
+        id=row.id,
+        digest=row.digest,
+        document=SnapshotDocument.model_validate_json(bodies.fetch(connection, row.document)),
+        signature=row.signature,
+        key_id=row.key_id,
+        created_at=row.created_at,
+    )
