@@ -104,6 +104,12 @@ def reopen(tx: Tx, execution: ToolExecutionId) -> bool:
     )
 
 
+def undo(tx: Tx, execution: ToolExecutionId) -> None:
+    """What was claimed is lost with its box: it may be claimed anew."""
+    taken = _of(execution, "claimed", "succeeded", "failed")
+    tx.connection.execute(taken.values(state="intent", settled_at=None))
+
+
 def abandon_claims(tx: Tx, run_id: RunId) -> None:
     """The run ends while somebody acts: every claim has an outcome, if only `unknown`."""
     held = update(effects).where(effects.c.run_id == run_id, effects.c.state == "claimed")

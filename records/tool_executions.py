@@ -142,6 +142,15 @@ def deny(tx: Tx, execution: ToolExecutionId, rule: str, reason: str) -> bool:
     return True
 
 
+def reopen(tx: Tx, execution: ToolExecutionId) -> None:
+    """What it did is lost with its box: the call is to be made again, as a new attempt."""
+    tx.connection.execute(
+        update(tool_executions)
+        .where(t.id == execution, t.status.in_(("claimed", "completed")))
+        .values(status="requested", outcome=None, is_error=None, completed_at=None)
+    )
+
+
 def get(connection: Connection, execution: ToolExecutionId) -> ToolExecution | None:
     row = connection.execute(_select().where(t.id == execution)).first()
     return None if row is None else execution_of(connection, row)
