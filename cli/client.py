@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -23,6 +23,7 @@ _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 5.0
 
 Query = Mapping[str, str | int | None]
+Body = Mapping[str, object]
 
 
 class _Over(Exception):
@@ -62,9 +63,9 @@ class Client:
     def get(self, path: str, **query: str | int | None) -> JSONObject:
         return self._json("GET", path, query=query)
 
-    def post(self, path: str, body: JSONObject | None = None, *, key: str | None = None) -> JSONObject:
-        """`key` is the Idempotency-Key: with one, repeating is safe."""
-        return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": key} if key else {})
+    def post(self, path: str, body: Body | None = None) -> JSONObject:
+        """Repeating is safe: every request has an Idempotency-Key of its own."""
+        return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
 
     def delete(self, path: str) -> JSONObject:
         return self._json("DELETE", path)
@@ -135,29 +136,27 @@ class Client:
         path: str,
         *,
         query: Query | None = None,
-        body: JSONObject | None = None,
+        body: Body | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> JSONObject:
         asked = {key: value for key, value in (query or {}).items() if value is not None}
-        with self._reached():
-            answer = self._http.request(method, path, params=asked, json=body, headers=headers or {})
+        request = self._http.build_request(method, path, params=asked, json=body, headers=headers or {})
+        try:
+            try:
+                answer = self._http.send(request)
+            except (httpx2.RemoteProtocolError, httpx2.ReadError):
+                # A connection that was kept open may be closed just when it is used again.
+                answer = self._http.send(request)
+        except httpx2.TransportError as error:
+            raise Unreachable(self.url, str(error) or type(error).__name__) from error
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer.json() if answer.content else {}
 
-    def text(self, path: str) -> str:
-        with self._reached():
-            answer = self._http.get(path)
-        if answer.status_code >= 400:
-            raise refusal(answer)
-        return answer.text
 
-    @contextmanager
-    def _reached(self) -> Generator[None]:
-        try:
-            yield
-        except httpx2.TransportError as error:
-            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+def given(**fields: object) -> dict[str, object]:
+    """A body of the fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def refusal(answer: httpx2.Response) -> Refused:

@@ -158,7 +158,7 @@ def test_a_list_is_read_page_after_page() -> None:
         second = "cursor=c2" in head
         items, cursor = ('[{"id": "3"}]', "null") if second else ('[{"id": "1"}, {"id": "2"}]', '"c2"')
         body = f'{{"items": {items}, "next_cursor": {cursor}}}'.encode()
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
     with serving(answer) as server, client(server.url) as connected:
         assert [item["id"] for item in connected.items("/v1/runs", status="failed")] == ["1", "2", "3"]
