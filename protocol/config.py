@@ -99,7 +99,11 @@ class WorkspacesEntry(Noun):
 
 
 class Config(Noun):
-    """All of `rhone.toml`; every table may be absent."""
+    """All of `rhone.toml`; every table may be absent.
+
+    `counting_tools` names a file: with it, tools that only count exist, one per effect class, for trying
+    policies, approvals and crashes without an outside world.
+    """
 
     providers: dict[str, ProviderEntry] = {}
     aliases: dict[str, str] = {}
@@ -112,3 +116,4 @@ class Config(Noun):
     limits: LimitsEntry = LimitsEntry()
     checkpoints: CheckpointsEntry = CheckpointsEntry()
     workspaces: WorkspacesEntry = WorkspacesEntry()
+    counting_tools: str | None = None
