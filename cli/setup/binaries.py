@@ -8,12 +8,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from cli.setup.agent import agent_path, source_dir
-from cli.setup.golang import TOOLS, Toolchain
+from cli.setup.golang import TOOLS, Program, Toolchain
 from cli.setup.paths import GITEA_VERSION, TEMPORAL_VERSION, Cache
 from cli.setup.process import Workshop
+from cli.setup.report import SetupFailed
+from targets.agent_binary import build as build_agent
 
-_STRIP = "-ldflags=-s -w"
+_TEMPORAL = Program(
+    package="github.com/temporalio/cli/cmd/temporal",
+    pins=TOOLS / "temporal",
+    flags=("-ldflags=-s -w",),
+    cgo=False,
+)
+_GITEA = Program(
+    package="code.gitea.io/gitea",
+    pins=TOOLS / "gitea",
+    flags=("-tags=sqlite sqlite_unlock_notify", f"-ldflags=-s -w -X main.Version={GITEA_VERSION}"),
+    cgo=True,  # its SQLite is C
+)
 _FIRST_BYTES = 10.0
 _DOWNLOAD = 300.0
 _STATIC = ("templates", "options", "public")
@@ -39,8 +51,7 @@ def make_temporal(cache: Cache, toolchain: Toolchain, workshop: Workshop) -> Non
     workshop.say(
         f"building the Temporal server {TEMPORAL_VERSION} from Go modules: 2 to 3 minutes on 2 cores"
     )
-    package = "github.com/temporalio/cli/cmd/temporal"
-    toolchain.build(package, cache.temporal, _STRIP, cgo=False, cwd=TOOLS / "temporal", workshop=workshop)
+    toolchain.build(_TEMPORAL, cache.temporal, workshop)
 
 
 def _download_temporal(cache: Cache, workshop: Workshop) -> bool:
@@ -64,18 +75,16 @@ def _download_temporal(cache: Cache, workshop: Workshop) -> bool:
 
 def make_agent(cache: Cache, toolchain: Toolchain, workshop: Workshop) -> None:
     workshop.say("building the agent that runs as the first process of a box: a few seconds")
-    toolchain.build(".", agent_path(cache.root), _STRIP, cgo=False, cwd=source_dir(), workshop=workshop)
+    try:
+        build_agent(toolchain.go, cache.root)
+    except subprocess.CalledProcessError as error:
+        raise SetupFailed(workshop.part, f"go build ended with {error.returncode}; see above") from error
 
 
 def make_gitea(cache: Cache, toolchain: Toolchain, workshop: Workshop) -> None:
     workshop.say(f"building the forge Gitea {GITEA_VERSION} from Go modules: 3 to 4 minutes on 2 cores")
-    tags = "-tags=sqlite sqlite_unlock_notify"
-    version = f"-ldflags=-s -w -X main.Version={GITEA_VERSION}"
-    cwd = TOOLS / "gitea"
-    package = "code.gitea.io/gitea"
-    # SQLite comes into this program through cgo, so the build needs a C compiler.
-    toolchain.build(package, cache.gitea, tags, version, cgo=True, cwd=cwd, workshop=workshop)
-    _copy_static(toolchain.module_directory(package, cwd=cwd), cache.gitea_static)
+    toolchain.build(_GITEA, cache.gitea, workshop)
+    _copy_static(toolchain.module_directory(_GITEA), cache.gitea_static)
 
 
 def _copy_static(module: Path, static: Path) -> None:

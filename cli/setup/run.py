@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.setup import engine
-from cli.setup.agent import agent_path
 from cli.setup.binaries import make_agent, make_gitea, make_temporal
 from cli.setup.debian import install
 from cli.setup.golang import Toolchain
@@ -17,6 +16,7 @@ from cli.setup.paths import Cache, cache_of, gitea_binary, postgres_programs, pr
 from cli.setup.plan import Machine, Part, Plan, Wanted, plan
 from cli.setup.process import Workshop
 from cli.setup.report import Report, SetupFailed
+from targets.agent_binary import agent_path
 from targets.images import default_tag
 
 _PROGRAMS = ("git", "dockerd", "debootstrap", "gpgv", "gcc")
@@ -48,7 +48,7 @@ def look(data: Path) -> Machine:
         programs=frozenset(programs),
         engine=answers,
         image=answers and engine.has_image(default_tag()),
-        go=Toolchain(cache).go is not None,
+        go=Toolchain(cache).installed,
         temporal=_temporal_is_there(data),
         agent=agent_path(cache.root).exists(),
         gitea=gitea_binary(data) is not None,
