@@ -1,6 +1,6 @@
 """What every model backend looks like from above, whatever it speaks below."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from protocol.model import ModelEvent, ModelRequest
@@ -11,10 +11,10 @@ class Provider(Protocol):
 
     A stream ends with exactly one Finish or StreamError and nothing follows it; what was started is ended
     before; the deltas of a block concatenate to the value on its end. A failure is a StreamError, never an
-    exception. Nothing is retried inside: `attempt` counts the caller's tries from 1. Leaving the iterator
-    (`aclose`, or cancelling the task that reads it) closes the upstream connection.
+    exception. Nothing is retried inside: `attempt` counts the caller's tries from 1. Leaving the generator
+    (`contextlib.aclosing`, or cancelling the task that waits in it) closes the upstream connection.
     """
 
-    def stream(self, request: ModelRequest, *, attempt: int) -> AsyncIterator[ModelEvent]: ...
+    def stream(self, request: ModelRequest, *, attempt: int) -> AsyncGenerator[ModelEvent, None]: ...
 
     async def close(self) -> None: ...

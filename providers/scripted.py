@@ -1,7 +1,7 @@
 """The `scripted` provider: a model that says what a file says, with its delays and its faults."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -168,7 +168,7 @@ class ScriptedProvider:
         self._prices = prices or Prices({})
         self._timeout = timeout_s
 
-    async def stream(self, request: ModelRequest, *, attempt: int) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest, *, attempt: int) -> AsyncGenerator[ModelEvent, None]:
         view = view_of(request.instructions, request.blocks)
         scenario = self._script.scenario(request.model, view.first_input)
         if scenario is None:

@@ -1,6 +1,6 @@
 """The `openai-compatible` provider: Chat Completions over HTTP, one request a call, nothing repeated."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from urllib.parse import urlsplit
 
 import httpx2
@@ -46,7 +46,7 @@ class OpenAICompatible:
         self._patience = patience or Patience(total=entry.timeout_ms / 1000)
         self._opened: httpx2.AsyncClient | None = None
 
-    async def stream(self, request: ModelRequest, *, attempt: int) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest, *, attempt: int) -> AsyncGenerator[ModelEvent, None]:
         prepared = self._prepare(request)
         if isinstance(prepared, StreamError):
             yield prepared

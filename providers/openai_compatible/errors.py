@@ -138,7 +138,7 @@ def _kind(told: Told, status: int | None, *, endpoint: bool) -> Failure:
         return failures.CONTEXT_OVERFLOW
     if status == 404 and endpoint:
         return failures.ENDPOINT_NOT_FOUND
-    if named is not None and named is not failures.REQUEST_REJECTED:
+    if named not in (None, failures.REQUEST_REJECTED, failures.FAILED):
         return named
     if status is not None:
         return failures.by_status(status)
