@@ -35,6 +35,7 @@ COMMANDS = {
     "setup": Entry("cli.setup.command:setup", "Install and build what this machine lacks; safe to repeat."),
     "doctor": Entry("cli.doctor:doctor", "Say what is missing or weak here, and how to mend it."),
     "up": Entry("cli.up:up", "Run everything on this machine: Temporal, gateway and worker."),
+    "init": Entry("cli.bootstrap:init", "Prepare a data directory and its database; safe to repeat."),
     "gateway": Entry("cli.processes:gateway", "Run one gateway by itself."),
     "worker": Entry("cli.processes:worker", "Run one worker by itself."),
     "run": Entry("cli.runs:run", "Give the agent a task."),

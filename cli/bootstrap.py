@@ -1,0 +1,74 @@
+"""The first start of a deployment: its tables, its administrator, and the secrets that it is built on."""
+
+from typing import Annotated
+
+import typer
+
+from capabilities.signing import generate
+from cli.home import Home, write_whole
+from cli.options import AsJson, DataDir
+from cli.settings import read_settings
+from cli.show import as_json as tell_json
+from protocol.principal import ALL_SCOPES
+from records import keys, principals
+from records.database import Database
+from records.principals import NewKey
+from records.tx import Tx
+
+
+def init(
+    data: DataDir = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="Database of the deployment; else SQLite in the data directory.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prepare a data directory and its database; safe to repeat. `rhone up` does it by itself."""
+    home = Home(read_settings(data=data).data)
+    bootstrap(home, database_url)
+    if as_json:
+        tell_json({"data": str(home.root), "key_file": str(home.admin_key)})
+    else:
+        print(f"{home.root} is ready; the administrator's key is in {home.admin_key}")
+
+
+def bootstrap(home: Home, database_url: str | None = None) -> None:
+    """Repeating it changes nothing; what is missing is made again."""
+    home.make()
+    make_secrets(home)
+    database = Database.open(database_url or f"sqlite:///{home.database}", home.root / "blobs")
+    try:
+        database.migrate()
+        _make_administrator(database, home)
+    finally:
+        database.close()
+
+
+def make_secrets(home: Home) -> bytes:
+    """The pepper of the API keys, which is returned, and the key that signs snapshots."""
+    pepper = keys.pepper_in(home.root)
+    signing = home.root / "signing.key"
+    if not signing.exists():
+        write_whole(signing, generate().decode(), mode=0o600)
+    return pepper
+
+
+def _make_administrator(database: Database, home: Home) -> None:
+    pepper = keys.pepper_in(home.root)
+    if home.admin_key.exists():
+        known = keys.read(home.admin_key.read_text().strip(), pepper)
+        if known and database.read_now(lambda one: principals.authenticate(one, *known)):
+            return
+    minted = keys.mint(pepper)
+    new = NewKey(
+        id=minted.key_id, principal_id=principals.ADMIN, scopes=ALL_SCOPES, secret_hash=minted.secret_hash
+    )
+    link = database.link()
+    try:
+        tx = Tx(link, ())
+        tenant, _ = principals.bootstrap(tx)
+        principals.create_key(tx, tenant, new)
+        tx.commit()
+    finally:
+        link.close()
+    write_whole(home.admin_key, minted.token + "\n", mode=0o600)
