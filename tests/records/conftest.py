@@ -1,0 +1,72 @@
+"""Both engines, a fresh database for each test: a file, or a copy of a migrated template."""
+
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from records.bus import bus_for
+from records.database import Database
+from records.hints import Hints
+from records.writer import Writer
+from tests.postgres import Cluster
+from tests.records.world import World
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
+    with Cluster() as running:
+        running.create(name=TEMPLATE)
+        database = Database.open(running.url(TEMPLATE), tmp_path_factory.mktemp("blobs"))
+        database.migrate()
+        database.close()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sqlite")
+    database = Database.open(f"sqlite:///{folder / 'rhone.db'}", folder / "blobs")
+    database.migrate()
+    database.close()
+    return folder / "rhone.db"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address at which the newest tables stand, empty."""
+    if request.param == "sqlite":
+        file = tmp_path / "rhone.db"
+        file.write_bytes(request.getfixturevalue("migrated_file").read_bytes())
+        return f"sqlite:///{file}"
+    running: Cluster = request.getfixturevalue("cluster")
+    return running.url(running.create(TEMPLATE))
+
+
+@pytest.fixture
+async def database(url: str, tmp_path: Path) -> AsyncGenerator[Database]:
+    opened = Database.open(url, tmp_path / "blobs")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def hints(url: str, tmp_path: Path) -> AsyncGenerator[Hints]:
+    bus = bus_for(url, tmp_path / "hints")
+    await bus.start()
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def writer(database: Database, hints: Hints) -> AsyncGenerator[Writer]:
+    started = Writer(database, hints)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+async def world(database: Database, writer: Writer) -> World:
+    return await World.make(database, writer)

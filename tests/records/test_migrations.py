@@ -1,0 +1,30 @@
+"""The migrations make exactly the tables that the code knows."""
+
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from records.database import Database
+from records.tables import metadata
+
+
+async def test_migrated_tables_are_the_ones_that_the_code_knows(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+async def test_migrating_twice_changes_nothing(database: Database) -> None:
+    database.migrate()
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_new_file_is_migrated_from_nothing(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'new.db'}", tmp_path / "blobs")
+    database.migrate()
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
