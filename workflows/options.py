@@ -11,6 +11,8 @@ HISTORY_EVENTS = 3_000
 HISTORY_BYTES = 1_500_000
 """Continue as new here: well under the server's warning (4,000 events or 2 MB are our own ceiling)."""
 
+WORKFLOW_TASK_TIMEOUT = timedelta(seconds=2)
+
 _QUICK = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     backoff_coefficient=2.0,
@@ -48,7 +50,7 @@ MODEL = Options(
     ),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
-"""The body counts its own failures against MODEL_ATTEMPTS; a worker's death is not the model's failure."""
+"""The body counts the call's attempts against MODEL_ATTEMPTS, whoever made them."""
 
 TOOL = Options(
     start_to_close_timeout=timedelta(hours=25),

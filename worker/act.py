@@ -1,0 +1,77 @@
+"""What an act is: prepared without touching anything, performed once authorized, probed after a crash."""
+
+from typing import Protocol
+
+from protocol.capability import CapabilitySnapshot, Grant
+from protocol.checkpoint import PushFacts
+from protocol.digest import digest_bytes
+from protocol.noun import JSONObject, Noun
+from protocol.tool import ToolExecution, ToolOutcome
+
+SHOWN_TO_MODEL = 32 * 1024
+PREVIEW = 2_000
+
+
+class Prepared(Noun):
+    """The exact act: what the envelope covers, and `kept`, what performing it needs.
+
+    `diff` names the blob with the diff of a push, which a person is shown.
+    """
+
+    cwd: str | None = None
+    environment: tuple[str, ...] = ()
+    files: dict[str, str] = {}
+    push: PushFacts | None = None
+    diff: str | None = None
+    kept: JSONObject = {}
+
+
+class Doing(Noun):
+    """One tool execution under way. `key` is the same at each try: it names the effect to the outside."""
+
+    execution: ToolExecution
+    snapshot: CapabilitySnapshot
+    grant: Grant
+    timeout_ms: int
+
+    @property
+    def key(self) -> str:
+        return self.execution.id
+
+
+class Result(Noun):
+    """What an act came to; `text` is what the model sees, `effect` what a later probe or check needs."""
+
+    text: str
+    is_error: bool = False
+    outcome: ToolOutcome = "succeeded"
+    exit_code: int | None = None
+    effect: JSONObject = {}
+
+
+class Act(Protocol):
+    """How one kind of tool acts. Faults of class Refused become error results that the model sees."""
+
+    async def prepare(self, doing: Doing) -> Prepared: ...
+
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result: ...
+
+    async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
+        """What an earlier, interrupted try has done to the world; None where it cannot be told."""
+        ...
+
+
+def failure(text: str) -> Result:
+    return Result(text=text, is_error=True, outcome="failed")
+
+
+def cut(text: str, *, limit: int = SHOWN_TO_MODEL) -> str:
+    """The head and the tail of a long text, the cut marked with the size and digest of the whole."""
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    half = limit // 2
+    head = data[:half].decode(errors="ignore")
+    tail = data[-half:].decode(errors="ignore")
+    mark = f"\n[... cut: {len(data)} bytes in all, {digest_bytes(data)} ...]\n"
+    return head + mark + tail

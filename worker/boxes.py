@@ -1,0 +1,213 @@
+"""Bodies of the box ports: a workspace made or rebuilt, its tree saved after a step, given back."""
+
+import asyncio
+from collections.abc import Callable
+
+from temporalio import activity
+
+from protocol.capability import CapabilitySnapshot
+from protocol.config import TargetEntry
+from protocol.errors import Fault, Refused, TargetLost, Unavailable
+from protocol.event import TargetLostEvent, TargetMaterialized
+from protocol.ids import BoxId, RunId, fresh
+from protocol.noun import JSONObject
+from protocol.target import BoxPlace, BoxSpec
+from records import boxes, effects, snapshots, steps, tool_executions
+from records.blobs import BlobStore
+from records.database import Database
+from records.logs import logger
+from records.tx import Tx
+from records.writer import Writer
+from targets.forge.forges import Forges
+from targets.images import resolve_image
+from targets.target import Host, Target
+from worker.faults import ending_for, for_retry
+from worker.inflight import InFlight, Stopped, until_stopped
+from worker.known_runs import KnownRun, KnownRuns
+from worker.places import Places
+from workflows import ports
+from workflows.messages import NotPlaced, Placed, Placing, RunRef, StepRef, TreeLost, TreeResult, TreeSaved
+from workflows.signatures import host_queue
+
+PLACING_TRIES = 3
+"""How often an engine that does not answer is asked before the run fails."""
+
+log = logger(__name__)
+
+
+class Boxes(ports.Boxes):
+    """The workspaces of runs on this process's Docker host."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        known: KnownRuns,
+        places: Places,
+        inflight: InFlight,
+        host: Host,
+        forges: Forges,
+        entries: Callable[[str], TargetEntry],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._known = known
+        self._places = places
+        self._inflight = inflight
+        self._host = host
+        self._forges = forges
+        self._entries = entries
+        self._blobs: BlobStore = database.blobs
+
+    @activity.defn(name="materialize")
+    async def materialize(self, ref: RunRef) -> Placing:
+        with self._inflight.working(ref.run_id) as stop:
+            try:
+                known = await self._known.get(ref.run_id)
+                return await until_stopped(self._materialize(known), stop)
+            except Stopped:
+                raise for_retry(Unavailable("run.stopped", "the run was stopped")) from None
+            except (Unavailable, TargetLost) as fault:
+                if activity.info().attempt < PLACING_TRIES:
+                    passing = Unavailable(fault.code, fault.message, retry_after=fault.retry_after)
+                    raise for_retry(passing) from fault
+                return NotPlaced(ending=ending_for(fault))
+            except Refused as fault:
+                return NotPlaced(ending=ending_for(fault))
+
+    async def _materialize(self, known: KnownRun) -> Placing:
+        run_id = known.record.run.id
+        box = await self._database.read(lambda connection: boxes.active(connection, run_id))
+        if box is not None:
+            try:
+                target = await self._places.target(run_id)
+                await target.head()
+            except TargetLost:
+                await self._mourn(run_id, box)
+            else:
+                return Placed(queue=host_queue(box.place.host), generation=box.generation)
+        name = known.record.run.target.name if known.record.run.target else ""
+        entry = self._entries(name)
+        await self._host.check()
+        spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
+        box_id = BoxId(fresh("box_"))
+        place = await self._host.create(spec, box_id)
+        try:
+            return await self._furnish(known, box_id, name, place)
+        except (Fault, asyncio.CancelledError):
+            await asyncio.shield(self._discard(run_id, place))
+            raise
+
+    async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
+        """The work tree goes in before the box is told of: whoever sees it, sees it whole."""
+        run_id = known.record.run.id
+        target = await self._places.attach(run_id, place)
+        await self._fill(known, target)
+        evidence: JSONObject = {
+            "target": name,
+            "image": place.image_digest,
+            "container": await self._host.inspect(place),
+            "posture": await target.posture(),
+        }
+
+        def unit(tx: Tx) -> int | None:
+            box = boxes.materialized(tx, box_id, run_id, name, place)
+            if box is None:
+                return None
+            row = snapshots.add_evidence(tx, known.snapshot.id, "workspace", evidence)
+            told = TargetMaterialized(target=name, generation=box.generation, evidence_digest=row.digest)
+            tx.append(run_id, told, key=f"target:{name}:{box.generation}")
+            if box.generation > 1:
+                _run_anew(tx, run_id)
+            return box.generation
+
+        generation = await self._writer.commit(unit, runs=[run_id])
+        if generation is None:
+            raise TargetLost("run.ended", "the run has ended")
+        return Placed(queue=host_queue(place.host), generation=generation)
+
+    async def _fill(self, known: KnownRun, target: Target) -> None:
+        run_id = known.record.run.id
+        tree = await self._database.read(lambda connection: boxes.last_tree(connection, run_id))
+        kept = await self._database.read(lambda connection: boxes.bundles(connection, run_id))
+        bundles = [self._blobs.get(digest_of) for digest_of in kept]
+        grant = known.snapshot.document.repository
+        if grant is not None:
+            forge = self._forges.resolve(f"{grant.forge}/{grant.repository}")
+            await forge.mirror.require(grant.base_commit, grant.base_branch)
+            seed = await forge.mirror.bundle_for(grant.base_commit, grant.branch)
+            if tree is None:
+                await target.seed(seed, commit=grant.base_commit, branch=grant.branch)
+            else:
+                await target.restore([seed, *bundles], commit=tree.commit, branch=grant.branch)
+        elif tree is not None:
+            await target.restore(bundles, commit=tree.commit, branch="main")
+
+    async def _mourn(self, run_id: RunId, box: boxes.Box) -> None:
+        """The box that the records know is gone: told once, by its generation."""
+        await self._places.drop(run_id)
+
+        def unit(tx: Tx) -> None:
+            boxes.gone(tx, box.id)
+            lost = TargetLostEvent(target=box.target, generation=box.generation)
+            tx.append(run_id, lost, key=f"target:{box.target}:{box.generation}:lost")
+
+        await self._writer.commit(unit, runs=[run_id])
+
+    async def _discard(self, run_id: RunId, place: BoxPlace) -> None:
+        await self._places.drop(run_id)
+        try:
+            await self._host.remove(place)
+        except Fault as fault:
+            log.warning("a box that was not finished is left to the reaper", reason=fault.message)
+
+    @activity.defn(name="save_tree")
+    async def save_tree(self, ref: StepRef) -> TreeResult:
+        with self._inflight.working(ref.run_id) as stop:
+            try:
+                known = await self._known.get(ref.run_id)
+                await until_stopped(self._save_tree(known, ref.step), stop)
+            except TargetLost:
+                return TreeLost()
+            except Stopped:
+                raise for_retry(Unavailable("run.stopped", "the run was stopped")) from None
+            except Unavailable as fault:
+                raise for_retry(fault) from fault
+        return TreeSaved()
+
+    async def _save_tree(self, known: KnownRun, step: int) -> None:
+        run_id = known.record.run.id
+        target = await self._places.target(run_id)
+        last = await self._database.read(lambda connection: boxes.last_tree(connection, run_id))
+        saved = await target.checkpoint(since=last.commit if last else _seeded(known.snapshot))
+        kept = self._blobs.put(saved.bundle) if saved is not None else None
+
+        def unit(tx: Tx) -> None:
+            if saved is not None:
+                boxes.save_tree(tx, run_id, step, commit=saved.commit, tree=saved.tree, bundle_digest=kept)
+                steps.set_tree(tx, run_id, step, saved.commit)
+            steps.complete(tx, run_id, step)
+
+        await self._writer.commit(unit, runs=[run_id])
+
+    @activity.defn(name="release_box")
+    async def release(self, ref: RunRef) -> None:
+        """The run waits long: its work is saved, so the box can go."""
+        await self._places.drop(ref.run_id)
+        await self._writer.commit(lambda tx: boxes.release(tx, ref.run_id), runs=[ref.run_id])
+
+
+def _seeded(snapshot: CapabilitySnapshot) -> str | None:
+    grant = snapshot.document.repository
+    return grant.base_commit if grant else None
+
+
+def _run_anew(tx: Tx, run_id: RunId) -> None:
+    """What the open step did in the lost box is undone with it: its workspace calls are new attempts."""
+    for step in steps.list_steps(tx.connection, run_id):
+        if step.status != "running":
+            continue
+        for execution in tool_executions.list_executions(tx.connection, run_id, step=step.index):
+            if execution.effect == "workspace" and execution.source == "target":
+                tool_executions.reopen(tx, execution.id)
+                effects.undo(tx, execution.id)

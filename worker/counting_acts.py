@@ -1,0 +1,44 @@
+"""Acts on a fake outside world that counts: one tool per effect class, for trying policies and crashes."""
+
+from targets.memory import CountingTools
+
+from protocol.noun import JSONObject
+from protocol.tool import Effect, ToolDefinition
+from worker.act import Doing, Prepared, Result
+
+CLASSES: tuple[Effect, ...] = ("read_only", "idempotent_write", "non_idempotent_write", "workspace")
+
+
+def counting_definitions() -> tuple[ToolDefinition, ...]:
+    schema: JSONObject = {
+        "type": "object",
+        "properties": {"note": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    return tuple(
+        ToolDefinition(
+            name=f"count_{effect}",
+            description=f"Adds one to a counter; declared as {effect}.",
+            input_schema=schema,
+            source="native",
+            effect=effect,
+        )
+        for effect in CLASSES
+    )
+
+
+class Counting:
+    """`count_*`: the world's own file tells how often each execution really happened."""
+
+    def __init__(self, tools: CountingTools) -> None:
+        self._tools = tools
+
+    async def prepare(self, doing: Doing) -> Prepared:
+        return Prepared()
+
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
+        count = await self._tools.count(doing.execution.effect, doing.execution.id, doing.key)
+        return Result(text=f"counted {count}", effect={"counted": count})
+
+    async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
+        return None

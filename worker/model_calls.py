@@ -1,0 +1,239 @@
+"""Body of the model port: one activity per model call, each try an attempt that the stream tells apart.
+
+Deltas are coalesced into the log under (call, attempt); what the turn came to is committed once, with its
+blocks and the tool executions that it asks for.
+"""
+
+from typing import Any, assert_never
+
+from temporalio import activity
+
+from harness import context
+from harness.state import Ending, PendingCall
+from protocol.block import Block, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
+from protocol.errors import ErrorBody, ProviderUnavailable, Unavailable
+from protocol.ids import BlockId, CallId, RunId, ToolExecutionId, derived
+from protocol.model import Finish, ModelRequest, StreamError
+from protocol.tool import ToolDefinition
+from providers.registry import Registry, Resolved
+from records import blocks, calls, runs, steps, tool_executions
+from records.run_record import RunRecord
+from records.traces import span
+from records.tx import Tx
+from records.writer import Writer
+from worker.faults import for_retry
+from worker.heads import Heads
+from worker.inflight import InFlight, Stopped, until_stopped
+from worker.known_runs import KnownRuns
+from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
+from workflows import ports
+from workflows.messages import ModelTurn, TurnDone, TurnFailed, TurnResult, TurnStopped
+from workflows.options import MODEL_ATTEMPTS
+
+
+class ModelCalls(ports.ModelCalls):
+    """`call_model`: opens the step, streams the answer, commits the turn."""
+
+    def __init__(
+        self, writer: Writer, known: KnownRuns, heads: Heads, registry: Registry, inflight: InFlight
+    ) -> None:
+        self._writer = writer
+        self._known = known
+        self._heads = heads
+        self._registry = registry
+        self._inflight = inflight
+
+    @activity.defn(name="call_model")
+    async def call(self, turn: ModelTurn) -> TurnResult:
+        with self._inflight.working(turn.run_id) as stop:
+            try:
+                return await until_stopped(self._call(turn), stop)
+            except Stopped:
+                return TurnStopped()
+            except Unavailable as fault:
+                raise for_retry(fault) from fault
+
+    async def _call(self, turn: ModelTurn) -> TurnResult:
+        known = await self._known.get(turn.run_id)
+        resolved = self._registry.resolve(known.record.run.model)
+        call_id = CallId(derived("call_", turn.run_id, turn.step))
+        attempt = await self._writer.commit(
+            lambda tx: _open(tx, known.record, turn, call_id, resolved), runs=[turn.run_id]
+        )
+        if attempt is None:
+            return TurnStopped()
+        if attempt > MODEL_ATTEMPTS:
+            return await self._give_up(turn, call_id, attempt, None)
+        request = context.request_for(
+            known.snapshot,
+            await self._heads.read(known.record.history),
+            wire_model=resolved.wire_model,
+            own_instructions=known.record.instructions,
+            limits=known.record.run.limits,
+            json_schema=known.record.request.output.json_schema if known.record.request.output else None,
+            cache_key=known.record.run.session_id,
+        )
+        with span("call", run_id=turn.run_id, call_id=call_id, model=resolved.name, attempt=attempt):
+            answer = await self._stream(resolved, request, turn.run_id, call_id, attempt)
+        if isinstance(answer.ending, StreamError):
+            if answer.ending.retryable and attempt < MODEL_ATTEMPTS:
+                delay = answer.ending.retry_after_ms
+                raise ProviderUnavailable(
+                    answer.ending.code, answer.ending.message, retry_after=delay / 1000 if delay else None
+                )
+            return await self._give_up(turn, call_id, attempt, answer.ending)
+        return await self._commit(turn, known.record, known.tools, call_id, attempt, answer)
+
+    async def _stream(
+        self, resolved: Resolved, request: ModelRequest, run_id: RunId, call_id: CallId, attempt: int
+    ) -> Answer:
+        deltas = Deltas(self._writer, run_id, call_id, attempt)
+        stream = resolved.provider.stream(request, attempt=attempt)
+        try:
+            return await collect(stream, deltas)
+        finally:
+            await deltas.close()
+
+    async def _give_up(
+        self, turn: ModelTurn, call_id: CallId, attempt: int, error: StreamError | None
+    ) -> TurnFailed:
+        code = error.code if error else "provider.attempts_exhausted"
+        message = error.message if error else f"the model call was tried {attempt - 1} times"
+        body = ErrorBody(type="provider_error", code=code, message=message)
+
+        await self._writer.commit(lambda tx: calls.fail(tx, call_id, attempt, body), runs=[turn.run_id])
+        return TurnFailed(ending=Ending(status="failed", stop_reason="error", code=code, message=message))
+
+    async def _commit(
+        self,
+        turn: ModelTurn,
+        record: RunRecord,
+        tools: dict[str, ToolDefinition],
+        call_id: CallId,
+        attempt: int,
+        answer: Answer,
+    ) -> TurnResult:
+        finish = answer.ending
+        assert isinstance(finish, Finish)
+
+        def unit(tx: Tx) -> tuple[PendingCall, ...] | None:
+            result = calls.CallResult(
+                usage=finish.usage,
+                cost_usd=finish.cost_usd,
+                ttft_ms=answer.ttft_ms,
+                stop_reason=finish.reason,
+            )
+            if tx.ended(turn.run_id) or not calls.complete(tx, call_id, attempt, result):
+                return None
+            parts = _parts(tx, record, call_id, answer)
+            blocks.add(tx, record.history, parts)
+            requested = [block for block in parts if isinstance(block, ToolCallBlock)]
+            pending = tuple(
+                _request(tx, record, turn.step, number, block, tools)
+                for number, block in enumerate(requested)
+            )
+            progress = runs.Progress(
+                steps=1,
+                tools=len(pending),
+                usage=finish.usage,
+                cost_usd=finish.cost_usd,
+                ttft_ms=answer.ttft_ms,
+            )
+            runs.advance(tx, turn.run_id, progress)
+            if pending:
+                steps.set_tools(tx, turn.run_id, turn.step, len(pending))
+            else:
+                steps.complete(tx, turn.run_id, turn.step)
+            return pending
+
+        pending = await self._writer.commit(unit, runs=[turn.run_id])
+        if pending is None:
+            return TurnStopped()
+        return TurnDone(
+            calls=pending,
+            tokens=finish.usage.total,
+            cost_usd=finish.cost_usd or 0.0,
+            refused=finish.reason in ("refusal", "content_filter"),
+        )
+
+
+def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> int | None:
+    """The attempt that begins, None where the run has ended meanwhile."""
+    run_id = turn.run_id
+    if tx.ended(run_id):
+        return None
+    if turn.completes is not None:
+        steps.complete(tx, run_id, turn.completes)
+    blocks.enter(tx, record.history, [BlockId(block) for block in turn.incoming])
+    steps.start(tx, run_id, turn.step, call_id)
+    new = calls.NewCall(
+        id=call_id,
+        tenant=record.tenant,
+        session_id=record.run.session_id,
+        run_id=run_id,
+        step=turn.step,
+        model=record.run.model,
+        resolved_model=resolved.name,
+    )
+    if calls.create(tx, new) and turn.step == 1:
+        runs.set_model_facts(tx, run_id, primary_resolved_model=resolved.name)
+    return calls.start_attempt(tx, call_id)
+
+
+def _parts(tx: Tx, record: RunRecord, call_id: CallId, answer: Answer) -> list[Block]:
+    made: list[Block] = []
+    for number, part in enumerate(answer.parts):
+        common: dict[str, Any] = {
+            "id": BlockId(derived("blk_", call_id, number)),
+            "session_id": record.run.session_id,
+            "run_id": record.run.id,
+            "call_id": call_id,
+            "created_at": tx.now,
+        }
+        match part:
+            case TextOf(text=text):
+                made.append(ResponseBlock(**common, content=(TextPart(text=text),)))
+            case ThinkingOf(text=text, opaque=opaque):
+                made.append(ThinkingBlock(**common, content=(TextPart(text=text),), opaque=opaque))
+            case CallPart(end=end):
+                made.append(
+                    ToolCallBlock(
+                        **common,
+                        tool_call_id=end.call_id,
+                        name=end.name,
+                        arguments=end.arguments,
+                        arguments_state=end.arguments_state,
+                        arguments_raw=end.arguments_raw if end.arguments_state != "ok" else None,
+                        opaque=end.opaque,
+                    )
+                )
+            case _:
+                assert_never(part)
+    return made
+
+
+def _request(
+    tx: Tx,
+    record: RunRecord,
+    step: int,
+    ordinal: int,
+    block: ToolCallBlock,
+    tools: dict[str, ToolDefinition],
+) -> PendingCall:
+    definition = tools.get(block.name)
+    source = definition.source if definition else "native"
+    effect = definition.effect if definition else "unknown"
+    execution = tool_executions.NewToolExecution(
+        id=ToolExecutionId(derived("tool_", block.call_id or "", ordinal)),
+        run_id=record.run.id,
+        session_id=record.run.session_id,
+        step=step,
+        ordinal=ordinal,
+        tool_call_id=block.tool_call_id,
+        tool=block.name,
+        source=source,
+        effect=effect,
+        arguments=block.arguments,
+    )
+    tool_executions.request(tx, execution)
+    return PendingCall(tool_execution_id=execution.id, source=source, effect=effect)

@@ -1,0 +1,140 @@
+"""How a tool call gets its one result: outcome, event and the block that the model sees, in one commit."""
+
+import json
+from typing import Literal
+
+from capabilities.gate import Deny
+from protocol.block import TextPart, ToolResultBlock
+from protocol.checkpoint import Checkpoint
+from protocol.digest import digest_bytes
+from protocol.ids import BlockId, derived
+from protocol.noun import JSON
+from protocol.tool import ToolExecution
+from records import blocks, effects, tool_executions
+from records.tool_executions import ToolResult
+from records.tx import Tx
+from records.writer import Writer
+from worker.act import PREVIEW, Result, cut, failure
+from worker.failpoints import Failpoints
+from worker.known_runs import KnownRun
+from workflows.messages import ActDone
+
+REFUSALS = {
+    "denied": "A person denied this call",
+    "expired": "Nobody answered in time, so this call was not executed",
+    "cancelled": "This call was cancelled",
+    "revoked": "The approval was taken back, so this call was not executed",
+}
+
+
+class Results:
+    """The end of a tool call."""
+
+    def __init__(self, writer: Writer, failpoints: Failpoints) -> None:
+        self._writer = writer
+        self._failpoints = failpoints
+
+    async def settle(
+        self,
+        known: KnownRun,
+        execution: ToolExecution,
+        epoch: int | None,
+        result: Result,
+        *,
+        duration_ms: int = 0,
+    ) -> ActDone:
+        """Without an epoch nothing was claimed. A stale epoch changes nothing: its successor tells."""
+        state: Literal["succeeded", "failed"] = "failed" if result.is_error else "succeeded"
+
+        def unit(tx: Tx) -> bool:
+            if epoch is not None and not effects.settle(tx, execution.id, epoch, state, result.effect):
+                return False
+            if not tool_executions.complete(tx, execution.id, None, _told(result, duration_ms)):
+                return False
+            self._failpoints.reach("before_event", execution.tool)
+            _tell_model(tx, known.record.history, execution, result, epoch or 0)
+            return True
+
+        self._failpoints.reach("before_result", execution.tool)
+        await self._writer.commit(unit, runs=[execution.run_id])
+        self._failpoints.reach("before_completion", execution.tool)
+        return ActDone(wrote=epoch is not None and execution.effect == "workspace")
+
+    async def deny(self, known: KnownRun, execution: ToolExecution, denial: Deny) -> ActDone:
+        text = f"Denied by the rule {denial.rule}: {denial.reason}."
+        result = Result(text=text, is_error=True, outcome="denied")
+
+        def unit(tx: Tx) -> None:
+            if tool_executions.deny(tx, execution.id, denial.rule, denial.reason):
+                _tell_model(tx, known.record.history, execution, result, 0)
+
+        await self._writer.commit(unit, runs=[execution.run_id])
+        return ActDone()
+
+    async def refuse(self, known: KnownRun, execution: ToolExecution, checkpoint: Checkpoint) -> ActDone:
+        """Deny, expiry and the like are results that the model sees, and the run goes on."""
+        words = REFUSALS[checkpoint.status]
+        if checkpoint.kind == "client_tool" and checkpoint.status == "expired":
+            words = "The application did not submit a result in time"
+        reason = checkpoint.decisions[-1].reason if checkpoint.decisions else None
+        text = f"{words}: {reason}" if reason else f"{words}."
+        outcome = "expired" if checkpoint.status == "expired" else "denied"
+        return await self.settle(known, execution, None, Result(text=text, is_error=True, outcome=outcome))
+
+    async def answer(
+        self, known: KnownRun, execution: ToolExecution, checkpoint: Checkpoint, submitted: JSON
+    ) -> ActDone:
+        """What a person or the application answered, as the call's result."""
+        if checkpoint.kind == "client_tool":
+            return await self.settle(known, execution, None, _of_client(submitted))
+        given = checkpoint.decisions[-1].answer if checkpoint.decisions else None
+        return await self.settle(known, execution, None, Result(text=cut(_text(given))))
+
+
+def synthesized(tx: Tx, execution: ToolExecution, text: str) -> ToolResultBlock:
+    """The error result of a call that will never have one of its own, so that no call dangles."""
+    return _block(tx, execution, failure(text))
+
+
+def _tell_model(tx: Tx, history: str, execution: ToolExecution, result: Result, epoch: int) -> None:
+    """The one result in the head: a later attempt's takes the place of an earlier one's."""
+    former = [BlockId(derived("blk_", execution.id, number, "result")) for number in range(1, epoch)]
+    if former:
+        blocks.drop(tx, former)
+    blocks.add(tx, history, [_block(tx, execution, result, epoch)])
+
+
+def _block(tx: Tx, execution: ToolExecution, result: Result, epoch: int = 0) -> ToolResultBlock:
+    return ToolResultBlock(
+        id=BlockId(derived("blk_", execution.id, epoch, "result")),
+        session_id=execution.session_id,
+        run_id=execution.run_id,
+        created_at=tx.now,
+        tool_call_id=execution.tool_call_id,
+        is_error=result.is_error,
+        content=(TextPart(text=result.text),),
+    )
+
+
+def _told(result: Result, duration_ms: int) -> ToolResult:
+    return ToolResult(
+        outcome=result.outcome,
+        is_error=result.is_error,
+        result_digest=digest_bytes(result.text.encode()),
+        preview=result.text[:PREVIEW],
+        duration_ms=duration_ms,
+        exit_code=result.exit_code,
+    )
+
+
+def _of_client(submitted: JSON) -> Result:
+    if isinstance(submitted, dict) and submitted.get("error") is not None:
+        return failure(cut(_text(submitted["error"])))
+    output = submitted.get("output") if isinstance(submitted, dict) else submitted
+    return Result(text=cut(_text(output)))
+
+
+def _text(value: JSON) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

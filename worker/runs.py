@@ -1,0 +1,207 @@
+"""Bodies of the run's own ports: claimed and resolved, listening, waiting, interrupted, ended."""
+
+from temporalio import activity
+
+from capabilities.catalogue import Catalogue
+from capabilities.policy import Policy
+from capabilities.resolve import ResolveRequest, resolve
+from capabilities.signing import Signer
+from capabilities.snapshot import seal
+from capabilities.verdict import Asker
+from harness.state import Ending, RunState
+from protocol.capability import RepositoryGrant
+from protocol.errors import Refused, Unavailable
+from protocol.event import CapabilityResolved, NameCount
+from protocol.ids import SnapshotId, derived
+from protocol.noun import rfc3339
+from records import checkpoints, inbox, principals, runs, snapshots
+from records.database import Database
+from records.run_record import RunRecord
+from records.traces import span
+from records.tx import Tx
+from records.writer import Writer
+from targets.forge.forges import Forges
+from worker import endings
+from worker.faults import ending_for, for_retry
+from worker.heads import Heads
+from worker.inflight import InFlight, Stopped, until_stopped
+from worker.interrupts import take_up
+from worker.known_runs import KnownRuns
+from workflows import ports
+from workflows.messages import (
+    Expiry,
+    ExpiryCheck,
+    Heard,
+    InterruptOrder,
+    Listen,
+    NotOpened,
+    Opened,
+    Opening,
+    Pause,
+    RunEnd,
+    RunRef,
+)
+
+OPENING_TRIES = 4
+"""How often a forge that does not answer is asked before the run fails."""
+
+
+class Runs(ports.Runs):
+    """Everything that happens to a run besides its steps."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        known: KnownRuns,
+        heads: Heads,
+        inflight: InFlight,
+        forges: Forges,
+        authority: "Authority",
+        idle_release_s: int,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._known = known
+        self._heads = heads
+        self._inflight = inflight
+        self._forges = forges
+        self._authority = authority
+        self._idle_release_s = idle_release_s
+
+    @activity.defn(name="open_run")
+    async def open(self, ref: RunRef) -> Opening:
+        record = await self._writer.commit(lambda tx: runs.claim(tx, ref.run_id), runs=[ref.run_id])
+        if record is None:
+            return NotOpened(ending=None)
+        with self._inflight.working(ref.run_id) as stop, span("run", run_id=ref.run_id):
+            try:
+                repository = await until_stopped(self._repository(record), stop)
+            except Stopped:
+                return NotOpened(ending=Ending(status="cancelled", stop_reason="cancelled"))
+            except Unavailable as fault:
+                if activity.info().attempt < OPENING_TRIES:
+                    raise for_retry(fault) from fault
+                return NotOpened(ending=ending_for(fault))
+            except Refused as fault:
+                return NotOpened(ending=ending_for(fault))
+        await self._authority.resolve(self._database, self._writer, record, repository)
+        has_target = record.run.target is not None
+        state = RunState(run_id=ref.run_id, limits=record.run.limits, has_target=has_target)
+        return Opened(state=state, idle_release_s=self._idle_release_s)
+
+    @activity.defn(name="listen")
+    async def listen(self, order: Listen) -> Heard:
+        items = await self._database.read(
+            lambda connection: inbox.take(connection, order.run_id, order.after)
+        )
+        if items:
+            last = items[-1].position
+            await self._writer.commit(
+                lambda tx: inbox.acknowledge(tx, order.run_id, last), runs=[order.run_id]
+            )
+        return Heard(items=tuple(items))
+
+    @activity.defn(name="pause")
+    async def pause(self, order: Pause) -> None:
+        def unit(tx: Tx) -> None:
+            still_open = checkpoints.open_among(tx.connection, order.checkpoint_ids)
+            if still_open:
+                runs.set_waiting(tx, order.run_id, still_open)
+
+        await self._writer.commit(unit, runs=[order.run_id])
+
+    @activity.defn(name="resume")
+    async def resume(self, order: Pause) -> None:
+        await self._writer.commit(lambda tx: runs.set_running(tx, order.run_id), runs=[order.run_id])
+
+    @activity.defn(name="take_up_interrupt")
+    async def take_up(self, order: InterruptOrder) -> None:
+        record = await self._known.record(order.run_id)
+        await self._writer.commit(lambda tx: take_up(tx, record, order), runs=[order.run_id])
+        self._heads.forget(record.history)
+
+    @activity.defn(name="expire_checkpoint")
+    async def expire(self, order: ExpiryCheck) -> Expiry:
+        """The mirror of a decision: a compare-and-set by the database's clock."""
+
+        def unit(tx: Tx) -> Expiry:
+            checkpoints.expire(tx, order.checkpoint_id)
+            now = checkpoints.load(tx.connection, order.checkpoint_id)
+            if now is None or now.status != "open":
+                return Expiry(resolved=True)
+            return Expiry(resolved=False, expires_at=rfc3339(now.expires_at))
+
+        return await self._writer.commit(unit, runs=[order.run_id])
+
+    @activity.defn(name="end_run")
+    async def end(self, order: RunEnd) -> None:
+        record = await self._known.record(order.run_id)
+        await self._writer.commit(lambda tx: endings.end(tx, record, order.ending), runs=[order.run_id])
+        self._heads.forget(record.history)
+
+    async def _repository(self, record: RunRecord) -> RepositoryGrant | None:
+        target = record.run.target
+        if target is None or target.repo is None:
+            return None
+        forge = self._forges.resolve(target.repo.remote)
+        base_commit = await forge.mirror.fetch(target.repo.base)
+        return RepositoryGrant(
+            forge=forge.name,
+            repository=forge.repository,
+            base_branch=target.repo.base,
+            base_commit=base_commit,
+            branch=target.repo.branch or "",
+        )
+
+
+class Authority:
+    """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
+
+    def __init__(self, catalogue: Catalogue, policy: Policy, signer: Signer) -> None:
+        self._catalogue = catalogue
+        self._policy = policy
+        self._signer = signer
+
+    async def resolve(
+        self, database: Database, writer: Writer, record: RunRecord, repository: RepositoryGrant | None
+    ) -> None:
+        run = record.run
+        if run.capability_snapshot_id is not None:
+            return
+        roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
+        document = resolve(
+            ResolveRequest(
+                run_id=run.id,
+                principal=Asker(id=record.principal_id, roles=roles),
+                capabilities=record.request.capabilities,
+                tools=record.request.tools,
+                target=run.target,
+                repository=repository,
+            ),
+            self._catalogue,
+            self._policy,
+        )
+        policy_text = self._policy.document().decode()
+
+        def unit(tx: Tx) -> None:
+            snapshot_id = SnapshotId(derived("capsnap_", run.id, 0))
+            snapshot = seal(document, snapshot_id, tx.now, self._signer)
+            snapshots.keep_policy(tx, self._policy.digest, policy_text)
+            if not snapshots.add(tx, record.tenant, snapshot):
+                return
+            runs.set_snapshot(tx, run.id, snapshot_id)
+            told = CapabilityResolved(
+                capability_snapshot_id=snapshot_id,
+                digest=snapshot.digest,
+                grants=_names(tuple(grant.name for grant in document.grants)),
+                denials=_names(tuple(denial.name for denial in document.denials)),
+                downgrades=_names(tuple(downgrade.name for downgrade in document.downgrades)),
+            )
+            tx.append(run.id, told, key="resolved")
+
+        await writer.commit(unit, runs=[run.id])
+
+
+def _names(names: tuple[str, ...]) -> NameCount:
+    return NameCount(count=len(names), names=names)

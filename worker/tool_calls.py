@@ -1,0 +1,279 @@
+"""Body of the tool ports: prepare, gate, claim, act, commit; and what is spent of a checkpoint's answer.
+
+An effect is claimed in the transaction that spends its authorization, and told in the one that settles it.
+What a crash left in between is decided by the effect's class (design 6): read again, repeat with our key,
+re-attach, probe, or ask a person.
+"""
+
+import asyncio
+import time
+
+from temporalio import activity
+
+from capabilities.gate import Ask, Deny
+from protocol.checkpoint import Checkpoint, Envelope
+from protocol.digest import digest
+from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
+from protocol.errors import Refused, TargetLost, Unavailable
+from protocol.tool import ToolExecution
+from records import effects, runs, tool_executions
+from records.effects import Intent
+from records.traces import span
+from records.tx import Tx
+from records.writer import Writer
+from worker.act import Act, Doing, Prepared, Result, failure
+from worker.asking import Asking
+from worker.failpoints import Failpoints
+from worker.faults import for_retry
+from worker.gatekeeper import Gatekeeper
+from worker.inflight import InFlight, Stopped, until_stopped
+from worker.known_runs import KnownRun, KnownRuns, Standing
+from worker.results import Results
+from worker.workbench import Workbench
+from workflows import ports
+from workflows.messages import ActAsked, ActDone, ActLost, ActResult, ActStopped, ToolAct, ToolRedeem
+
+STOPPABLE = frozenset({"read_only", "workspace"})
+"""Classes whose work a stop kills; a write to the outside is finished first, then the stop is told."""
+
+
+class ToolCalls(ports.ToolCalls):
+    """`act` and `redeem`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        known: KnownRuns,
+        gatekeeper: Gatekeeper,
+        workbench: Workbench,
+        inflight: InFlight,
+        asking: Asking,
+        failpoints: Failpoints,
+    ) -> None:
+        self._writer = writer
+        self._known = known
+        self._gatekeeper = gatekeeper
+        self._workbench = workbench
+        self._inflight = inflight
+        self._asking = asking
+        self._failpoints = failpoints
+        self._results = Results(writer, failpoints)
+
+    @activity.defn(name="act")
+    async def act(self, order: ToolAct) -> ActResult:
+        return await self._guarded(order, None)
+
+    @activity.defn(name="redeem")
+    async def redeem(self, order: ToolRedeem) -> ActResult:
+        plain = ToolAct(run_id=order.run_id, tool_execution_id=order.tool_execution_id)
+        return await self._guarded(plain, order)
+
+    async def _guarded(self, order: ToolAct, redeem: ToolRedeem | None) -> ActResult:
+        with (
+            self._inflight.working(order.run_id) as stop,
+            span("tool", run_id=order.run_id, tool_execution_id=order.tool_execution_id),
+        ):
+            try:
+                known = await self._known.get(order.run_id)
+                asked = redeem.checkpoint_id if redeem else None
+                standing = await self._known.standing(known, order.tool_execution_id, asked)
+                return await self._carry(known, standing, stop, redeem is not None)
+            except Stopped:
+                return ActStopped()
+            except TargetLost:
+                return ActLost()
+            except Unavailable as fault:
+                raise for_retry(fault) from fault
+
+    async def _carry(
+        self, known: KnownRun, standing: Standing, stop: asyncio.Event, redeeming: bool
+    ) -> ActResult:
+        execution = standing.execution
+        if execution.status in ("completed", "denied", "cancelled"):
+            return ActDone(wrote=execution.effect == "workspace")
+        if redeeming and standing.checkpoint is not None:
+            return await self._answered(known, standing, standing.checkpoint, stop)
+        if execution.status == "waiting" and standing.checkpoint is not None:
+            return _still(standing.checkpoint)
+        if standing.effect is not None and standing.effect.state == "claimed":
+            return await self._do(known, standing, standing.prepared or Prepared(), None, stop)
+        return await self._begin(known, standing, stop)
+
+    async def _begin(self, known: KnownRun, standing: Standing, stop: asyncio.Event) -> ActResult:
+        execution = standing.execution
+        unfit = self._gatekeeper.unfit(known, execution)
+        if unfit is not None:
+            return await self._results.settle(known, execution, None, failure(unfit))
+        verdict = await self._gatekeeper.decide(known, standing)
+        if isinstance(verdict, Deny):
+            return await self._results.deny(known, execution, verdict)
+        doing = _doing(known, execution)
+        if not isinstance(verdict, Ask):
+            if execution.source == "client":
+                return await self._asking.client_tool(known, doing)
+            if self._workbench.is_question(execution):
+                return await self._asking.question(known, doing)
+        try:
+            act = self._workbench.act_for(known, execution)
+            prepared = await until_stopped(act.prepare(doing), stop)
+        except TargetLost:
+            raise
+        except Refused as refused:
+            return await self._results.settle(known, execution, None, failure(_words(refused)))
+        if isinstance(verdict, Ask):
+            envelope = self._gatekeeper.envelope(known, doing, prepared)
+            view = self._workbench.view(doing, envelope, prepared)
+            asked = await self._asking.approval(known, doing, prepared, envelope, verdict, view)
+            self._failpoints.reach("during_approval", execution.tool)
+            return asked
+        return await self._do(known, standing, prepared, None, stop)
+
+    async def _answered(
+        self, known: KnownRun, standing: Standing, checkpoint: Checkpoint, stop: asyncio.Event
+    ) -> ActResult:
+        """Spend the answer of a resolved checkpoint."""
+        execution = standing.execution
+        if checkpoint.status == "open":
+            return _still(checkpoint)
+        run_id = execution.run_id
+        if checkpoint.status in ("approved", "redeemed") and execution.source != "client":
+            prepared = standing.prepared or Prepared()
+            return await self._do(known, standing, prepared, checkpoint, stop)
+        await self._writer.commit(lambda tx: runs.set_running(tx, run_id), runs=[run_id])
+        match checkpoint.status:
+            case "approved" | "redeemed":
+                return await self._asking.client_tool(known, _doing(known, execution))
+            case "answered" if checkpoint.kind == "outcome_unknown":
+                return await self._resolved(known, standing, checkpoint, stop)
+            case "answered":
+                return await self._results.answer(known, execution, checkpoint, standing.submitted)
+            case _:
+                return await self._results.refuse(known, execution, checkpoint)
+
+    async def _resolved(
+        self, known: KnownRun, standing: Standing, checkpoint: Checkpoint, stop: asyncio.Event
+    ) -> ActResult:
+        """A person told what became of an effect whose outcome was unknown."""
+        execution = standing.execution
+        answer = checkpoint.decisions[-1].answer if checkpoint.decisions else None
+        resolution = answer.get("resolution") if isinstance(answer, dict) else None
+        if resolution == "retry":
+            await self._writer.commit(lambda tx: effects.reopen(tx, execution.id), runs=[execution.run_id])
+            return await self._do(known, standing, standing.prepared or Prepared(), None, stop)
+        happened = resolution == "succeeded"
+        result = Result(
+            text="The outcome was not known; a person looked and says that the effect "
+            + ("did happen." if happened else "did not happen."),
+            is_error=not happened,
+            outcome="succeeded" if happened else "failed",
+            effect={"told_by": checkpoint.decisions[-1].by},
+        )
+        epoch = standing.effect.epoch if standing.effect else None
+        return await self._results.settle(known, execution, epoch, result)
+
+    async def _do(
+        self,
+        known: KnownRun,
+        standing: Standing,
+        prepared: Prepared,
+        approval: Checkpoint | None,
+        stop: asyncio.Event,
+    ) -> ActResult:
+        """Claim and perform: the one way to an effect."""
+        execution = standing.execution
+        doing = _doing(known, execution)
+        act = self._workbench.act_for(known, execution)
+        if _can_reattach(standing):
+            assert standing.effect is not None
+            return await self._perform(known, doing, act, prepared, standing.effect.epoch, stop)
+        envelope = self._gatekeeper.envelope(known, doing, prepared)
+        self._failpoints.reach("after_intent", execution.tool)
+        claim = await self._claim(execution, envelope, prepared, approval)
+        match claim:
+            case ClaimLost(reason=reason):
+                if reason == "the run has ended":
+                    return ActStopped()
+                return await self._results.settle(known, execution, None, failure(reason))
+            case AlreadySettled():
+                return ActDone(wrote=execution.effect == "workspace")
+            case Claimed(epoch=epoch, again=again):
+                self._failpoints.reach("after_claim", execution.tool)
+                if again and execution.effect in ("non_idempotent_write", "unknown"):
+                    return await self._after_crash(known, doing, act, prepared, epoch)
+                return await self._perform(known, doing, act, prepared, epoch, stop)
+
+    async def _claim(
+        self, execution: ToolExecution, envelope: Envelope, prepared: Prepared, approval: Checkpoint | None
+    ) -> Claim:
+        intent = Intent(
+            tool_execution_id=execution.id,
+            run_id=execution.run_id,
+            effect=execution.effect,
+            envelope_digest=digest(envelope),
+            prepared=prepared.model_dump(mode="json", exclude_defaults=True),
+        )
+
+        def unit(tx: Tx) -> Claim:
+            if approval is None:
+                effects.intend(tx, intent)
+            else:
+                runs.set_running(tx, execution.run_id)
+            claim = effects.claim(
+                tx,
+                execution.id,
+                envelope_digest=intent.envelope_digest,
+                approval=approval.id if approval else None,
+            )
+            if isinstance(claim, Claimed):
+                tool_executions.start(tx, execution.id)
+            return claim
+
+        return await self._writer.commit(unit, runs=[execution.run_id])
+
+    async def _perform(
+        self, known: KnownRun, doing: Doing, act: Act, prepared: Prepared, epoch: int, stop: asyncio.Event
+    ) -> ActResult:
+        execution = doing.execution
+        began = time.monotonic()
+        work = act.perform(doing, prepared, epoch)
+        try:
+            result = await (until_stopped(work, stop) if execution.effect in STOPPABLE else work)
+        except TargetLost:
+            raise
+        except Refused as refused:
+            result = failure(_words(refused))
+        self._failpoints.reach("after_effect", execution.tool)
+        duration = round((time.monotonic() - began) * 1000)
+        return await self._results.settle(known, execution, epoch, result, duration_ms=duration)
+
+    async def _after_crash(
+        self, known: KnownRun, doing: Doing, act: Act, prepared: Prepared, epoch: int
+    ) -> ActResult:
+        """An earlier claim of a write that must not happen twice: probe, or ask a person."""
+        found = await act.probe(doing, prepared)
+        if found is not None:
+            return await self._results.settle(known, doing.execution, epoch, found)
+        return await self._asking.outcome_unknown(known, doing, epoch)
+
+
+def _doing(known: KnownRun, execution: ToolExecution) -> Doing:
+    grant = known.snapshot.grant_for(execution.tool)
+    if grant is None:
+        raise Refused("capability.not_granted", f"{execution.tool!r} is not granted in this run")
+    limit = grant.timeout_ms or known.record.run.limits.tool_timeout_ms
+    return Doing(execution=execution, snapshot=known.snapshot, grant=grant, timeout_ms=limit)
+
+
+def _can_reattach(standing: Standing) -> bool:
+    """A command in a box goes on without us: the claim stands, and nothing is counted anew."""
+    effect, execution = standing.effect, standing.execution
+    claimed = effect is not None and effect.state == "claimed" and execution.status == "claimed"
+    return claimed and execution.effect == "workspace" and execution.source == "target"
+
+
+def _still(checkpoint: Checkpoint) -> ActAsked:
+    return ActAsked(checkpoint_id=checkpoint.id, expires_at=checkpoint.expires_at.isoformat())
+
+
+def _words(refused: Refused) -> str:
+    return f"{refused.code}: {refused.message}"

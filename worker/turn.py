@@ -1,0 +1,150 @@
+"""One answer of a model as it arrives: its deltas go to the log coalesced, its parts wait for the commit."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from protocol.block import Opaque
+from protocol.event import ResponseDelta, ThinkingDelta
+from protocol.ids import CallId, RunId
+from protocol.model import (
+    Finish,
+    ModelEvent,
+    ReasoningDelta,
+    ReasoningEnd,
+    RefusalDelta,
+    StreamError,
+    TextDelta,
+    TextEnd,
+    ToolCallEnd,
+)
+from protocol.noun import Noun
+from records import calls
+from records.tx import Tx
+from records.writer import Writer
+from worker.inflight import Stopped
+
+FLUSH_SECONDS = 0.025
+FLUSH_BYTES = 4 * 1024
+
+Kind = Literal["response", "thinking"]
+
+
+class TextOf(Noun):
+    text: str
+
+
+class ThinkingOf(Noun):
+    text: str
+    opaque: tuple[Opaque, ...]
+
+
+class CallPart(Noun):
+    end: ToolCallEnd
+
+
+class Answer(Noun):
+    """What the stream came to, in the order in which its blocks began."""
+
+    parts: tuple[TextOf | ThinkingOf | CallPart, ...]
+    ending: Finish | StreamError
+    ttft_ms: int | None
+
+
+class Deltas:
+    """The fragments of one attempt on their way into the log: every 25 ms or 4 KiB, fenced by the attempt."""
+
+    def __init__(self, writer: Writer, run_id: RunId, call_id: CallId, attempt: int) -> None:
+        self._writer = writer
+        self._run_id = run_id
+        self._call_id = call_id
+        self._attempt = attempt
+        self._waiting: list[tuple[Kind, int, list[str]]] = []
+        self._size = 0
+        self._timer: asyncio.Task[None] | None = None
+        self._stale = False
+
+    async def add(self, kind: Kind, block: int, text: str) -> None:
+        if self._stale:
+            raise Stopped
+        if not self._waiting or self._waiting[-1][:2] != (kind, block):
+            self._waiting.append((kind, block, []))
+        self._waiting[-1][2].append(text)
+        self._size += len(text)
+        if self._size >= FLUSH_BYTES:
+            await self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.create_task(self._flush_later())
+
+    async def flush(self) -> None:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        if not waiting:
+            return
+
+        made: list[ResponseDelta | ThinkingDelta] = []
+        for kind, block, texts in waiting:
+            of_kind = ResponseDelta if kind == "response" else ThinkingDelta
+            made.append(
+                of_kind(call_id=self._call_id, attempt=self._attempt, block=block, delta="".join(texts))
+            )
+
+        def unit(tx: Tx) -> bool:
+            return calls.append_deltas(tx, self._run_id, self._call_id, self._attempt, made)
+
+        self._stale = not await self._writer.commit(unit, runs=[self._run_id])
+
+    async def close(self) -> None:
+        """What came is told, also when the stream was stopped."""
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+        await asyncio.shield(self.flush())
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        self._timer = None
+        await asyncio.shield(self.flush())
+
+
+async def collect(stream: AsyncIterator[ModelEvent], deltas: Deltas) -> Answer:
+    """Read the stream to its one terminal event."""
+    began = time.monotonic()
+    first: float | None = None
+    parts: dict[int, TextOf | ThinkingOf | CallPart] = {}
+    refusals: dict[int, str] = {}
+    async for event in stream:
+        match event:
+            case TextDelta(block=block, text=text):
+                first = first or time.monotonic()
+                await deltas.add("response", block, text)
+            case RefusalDelta(block=block, text=text):
+                first = first or time.monotonic()
+                refusals[block] = refusals.get(block, "") + text
+                await deltas.add("response", block, text)
+            case ReasoningDelta(block=block, text=text):
+                first = first or time.monotonic()
+                await deltas.add("thinking", block, text)
+            case TextEnd(block=block, text=text):
+                if text:
+                    parts[block] = TextOf(text=text)
+            case ReasoningEnd(block=block, text=text, opaque=opaque):
+                if text or opaque:
+                    parts[block] = ThinkingOf(text=text, opaque=opaque)
+            case ToolCallEnd(block=block):
+                first = first or time.monotonic()
+                parts[block] = CallPart(end=event)
+            case Finish() | StreamError():
+                parts |= {block: TextOf(text=text) for block, text in refusals.items()}
+                ordered = tuple(parts[block] for block in sorted(parts))
+                ttft = round((first - began) * 1000) if first is not None else None
+                return Answer(parts=ordered, ending=event, ttft_ms=ttft)
+            case _:
+                pass
+    ending = StreamError(
+        error_class="provider_transient",
+        code="provider.stream_truncated",
+        message="the stream ended without a terminal event",
+        retryable=True,
+    )
+    return Answer(parts=(), ending=ending, ttft_ms=None)

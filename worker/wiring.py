@@ -1,0 +1,232 @@
+"""How the worker is put together: records, hosts, providers, and the bodies behind the ports."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+from targets.docker import DockerHost
+from targets.memory import CountingTools
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
+
+from capabilities.catalogue import Catalogue
+from capabilities.policy import Policy, shipped
+from capabilities.signing import Signer
+from protocol.config import Config, TargetEntry
+from protocol.config_text import parse_config
+from protocol.errors import InvalidRequest
+from providers.registry import Registry
+from records import traces
+from records.bus import bus_for
+from records.database import Database
+from records.logs import logger
+from records.secrets import Secrets
+from records.writer import Writer
+from targets.agent_binary import agent_path
+from targets.forge.forges import Forges
+from worker.asking import Asking
+from worker.boxes import Boxes
+from worker.counting_acts import Counting, counting_definitions
+from worker.failpoints import Failpoints
+from worker.gatekeeper import Gatekeeper
+from worker.heads import Heads
+from worker.inflight import InFlight
+from worker.known_runs import KnownRuns
+from worker.model_calls import ModelCalls
+from worker.places import Places
+from worker.reaper import Reaper
+from worker.runs import Authority, Runs
+from worker.settings import Settings
+from worker.sweeper import Sweeper
+from worker.tool_calls import ToolCalls
+from worker.workbench import RecordedOutput, Workbench
+from workflows.run import RunWorkflow
+from workflows.signatures import WORKER_QUEUE, host_queue
+
+DRAIN = timedelta(seconds=3)
+CONNECT_SECONDS = 30.0
+
+log = logger(__name__)
+
+
+async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) -> None:
+    """Everything between the settings and the first poll; returns when `stop` is set and all is drained."""
+    traces.configure("worker", settings.otlp_endpoint)
+    config = read_config(settings.config)
+    base_dir = settings.config.parent if settings.config else settings.data
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.records_url, settings.data / "blobs")
+        stack.callback(database.close)
+        hints = bus_for(settings.records_url, settings.data / "hints")
+        await hints.start()
+        stack.push_async_callback(hints.close)
+        writer = Writer(database, hints)
+        stack.callback(writer.close)
+        registry = Registry(config, secrets.resolve, base_dir)
+        stack.push_async_callback(registry.close)
+        host = DockerHost(
+            agent_path(settings.cache_dir),
+            pool_size=config.workspaces.pool_size,
+            label=settings.installation or installation(settings.data),
+        )
+        stack.push_async_callback(host.close)
+        client = await connect(settings)
+        inflight = InFlight(settings.data / "worker", database, hints)
+        inflight.open()
+        parts = Parts(settings, config, secrets, base_dir, database, writer, registry, host, inflight)
+        failed = await inflight.fail_predecessors(client)
+        if failed:
+            log.info("failed the activities of dead workers", count=failed)
+        behind = [
+            asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
+            asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
+        ]
+        async with AsyncExitStack() as polling:
+            for worker in await parts.workers(client):
+                await polling.enter_async_context(worker)
+            log.info("ready", queue=WORKER_QUEUE)
+            (settings.data / "worker.ready").write_text("ready\n")
+            await stop.wait()
+            log.info("draining")
+        for task in behind:
+            task.cancel()
+        await asyncio.gather(*behind, return_exceptions=True)
+
+
+class Parts:
+    """The bodies of the ports, and the workers that poll for them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: Config,
+        secrets: Secrets,
+        base_dir: Path,
+        database: Database,
+        writer: Writer,
+        registry: Registry,
+        host: DockerHost,
+        inflight: InFlight,
+    ) -> None:
+        self._settings = settings
+        self._host = host
+        counting = _counting(config, base_dir)
+        catalogue = Catalogue(counting_definitions() if counting else ())
+        policy = policy_of(config, base_dir)
+        signer = Signer(secrets.resolve(config.signing.keyRef).encode())
+        known, heads = KnownRuns(database), Heads(database)
+        places = Places(database, host)
+        forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)
+        workbench = Workbench(
+            places,
+            forges,
+            database.blobs,
+            RecordedOutput(database, writer),
+            counting,
+            {name: entry.env for name, entry in config.targets.items()},
+        )
+        gatekeeper = Gatekeeper(database, catalogue, policy)
+        failpoints = Failpoints(settings.failpoints)
+        asking = Asking(writer, config.checkpoints.expires_in_s)
+        self.runs = Runs(
+            database,
+            writer,
+            known,
+            heads,
+            inflight,
+            forges,
+            Authority(catalogue, policy, signer),
+            config.workspaces.idle_release_s,
+        )
+        self.models = ModelCalls(writer, known, heads, registry, inflight)
+        self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, failpoints)
+
+        def entry(name: str) -> TargetEntry:
+            found = config.targets.get(name)
+            if found is None:
+                raise InvalidRequest("target.unknown", f"there is no target {name!r}", param="target.name")
+            return found
+
+        self.boxes = Boxes(database, writer, known, places, inflight, host, forges, entry)
+
+    async def workers(self, client: Client) -> list[Worker]:
+        """One for everything that needs no box, one for the queue of this Docker host."""
+        runs, boxes, tools = self.runs, self.boxes, self.tools
+        common = [runs.open, runs.take_up, runs.end, self.models.call, boxes.materialize]
+        local = [runs.listen, runs.pause, runs.resume, runs.expire]
+        acting = [tools.act, tools.redeem]
+        limit = self._settings.worker_activities
+        main = Worker(
+            client,
+            task_queue=WORKER_QUEUE,
+            workflows=[RunWorkflow],
+            activities=[*common, *local, *acting],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            workflow_failure_exception_types=[Exception],
+            max_cached_workflows=self._settings.worker_workflow_cache,
+            max_concurrent_activities=limit,
+            max_eager_activity_reservations_per_workflow_task=20,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=0.5),
+            graceful_shutdown_timeout=DRAIN,
+            deployment_config=_deployment(self._settings.worker_build_id),
+        )
+        beside_engine = Worker(
+            client,
+            task_queue=host_queue(await self._host.queue()),
+            activities=[*acting, boxes.save_tree, boxes.release],
+            max_concurrent_activities=limit,
+            graceful_shutdown_timeout=DRAIN,
+        )
+        return [main, beside_engine]
+
+
+def read_config(path: Path | None) -> Config:
+    return parse_config(path.read_text(), name=str(path.name)) if path is not None else Config()
+
+
+def policy_of(config: Config, base_dir: Path) -> Policy:
+    """The shipped rules, and over them those of the installation."""
+    own = [(name, (base_dir / name).read_text()) for name in config.policies.files]
+    return Policy.load([shipped(), *own])
+
+
+async def connect(settings: Settings) -> Client:
+    """The engine may come up after us; wait for it a while."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        while True:
+            try:
+                return await Client.connect(
+                    settings.temporal_address,
+                    namespace=settings.temporal_namespace,
+                    data_converter=pydantic_data_converter,
+                )
+            except (RuntimeError, RPCError):
+                await asyncio.sleep(0.05)
+
+
+def installation(data: Path) -> str:
+    """A name that tells this installation's containers from others on the same engine."""
+    path = data / "installation"
+    if not path.exists():
+        from protocol.ids import fresh
+
+        path.write_text(fresh("req_").removeprefix("req_"))
+    return path.read_text().strip()
+
+
+def _counting(config: Config, base_dir: Path) -> Counting | None:
+    return Counting(CountingTools(base_dir / config.counting_tools)) if config.counting_tools else None
+
+
+def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:
+    if build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name="rhone", build_id=build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )

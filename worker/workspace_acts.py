@@ -1,0 +1,245 @@
+"""Acts in a workspace: the shell, which can be re-attached, and the file tools."""
+
+import asyncio
+import codecs
+from collections.abc import Awaitable, Callable
+from typing import Literal, Protocol
+
+from protocol.digest import digest_bytes
+from protocol.errors import TargetRefused
+from protocol.event import ToolOutput
+from protocol.noun import JSONObject
+from protocol.target import Command, Exit, Offsets, Output
+from protocol.tool import ToolExecution
+from targets.target import Target
+from worker.act import Doing, Prepared, Result, cut, failure
+
+READ_LIMIT = 4 * 1024 * 1024
+READ_LINES = 2_000
+EVENT_BYTES = 16 * 1024
+EVENT_SECONDS = 0.025
+OUTPUT_CAP = 1024 * 1024
+ROOT = "/workspace"
+
+Stream = Literal["stdout", "stderr"]
+StillOpen = Callable[[], Awaitable[Target]]
+
+
+class OutputLog(Protocol):
+    """Where a command's output is told: the log knows how far each stream is already in it."""
+
+    async def told(self, execution: ToolExecution) -> tuple[int, Offsets]: ...
+
+    async def append(self, execution: ToolExecution, piece: ToolOutput, size: int) -> bool: ...
+
+
+class Shell:
+    """`bash`: a command under its execution id; a second worker re-attaches and never starts it again."""
+
+    def __init__(self, target: StillOpen, output: OutputLog, environment: dict[str, str]) -> None:
+        self._target = target
+        self._output = output
+        self._environment = environment
+
+    async def prepare(self, doing: Doing) -> Prepared:
+        return Prepared(cwd=ROOT, environment=tuple(sorted(self._environment)))
+
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
+        target = await self._target()
+        execution = doing.execution
+        arguments = execution.arguments
+        asked = arguments.get("timeout_ms")
+        timeout = min(asked, doing.timeout_ms) if isinstance(asked, int) else doing.timeout_ms
+        command = Command(
+            argv=("bash", "-c", str(arguments["command"])),
+            cwd=ROOT,
+            env=self._environment,
+            timeout_ms=timeout,
+            output_cap=OUTPUT_CAP,
+        )
+        await target.start(execution.id, command)
+        try:
+            kept, ended = await self._tell(target, execution)
+        except asyncio.CancelledError:
+            await asyncio.shield(target.kill(execution.id))
+            raise
+        return _shell_result(kept, ended, timeout)
+
+    async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
+        return None
+
+    async def _tell(self, target: Target, execution: ToolExecution) -> tuple[dict[Stream, bytes], Exit]:
+        """Follow from the start for the result; the teller gives the log only what it does not have yet."""
+        teller = _Teller(self._output, execution)
+        await teller.catch_up()
+        telling = asyncio.create_task(teller.now_and_then())
+        ended: Exit | None = None
+        try:
+            async for piece in target.follow(execution.id, Offsets()):
+                match piece:
+                    case Output(stream=stream, data=data):
+                        teller.kept[stream] += data
+                    case Exit():
+                        ended = piece
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        if ended is None:
+            raise TargetRefused("target.no_exit", "the command's output ended without an exit")
+        await teller.tell(all_of_it=True)
+        return {stream: bytes(data) for stream, data in teller.kept.items()}, ended
+
+
+class _Teller:
+    """Tells the output of one command to the log, in whole characters, each byte once."""
+
+    def __init__(self, output: OutputLog, execution: ToolExecution) -> None:
+        self.kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._output = output
+        self._execution = execution
+        self._attempt = 0
+        self._told: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+
+    async def catch_up(self) -> None:
+        self._attempt, known = await self._output.told(self._execution)
+        self._told = {"stdout": known.stdout, "stderr": known.stderr}
+
+    async def now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(EVENT_SECONDS)
+            await asyncio.shield(self.tell(all_of_it=False))
+
+    async def tell(self, *, all_of_it: bool) -> None:
+        for stream, kept in self.kept.items():
+            while len(kept) > self._told[stream]:
+                start = self._told[stream]
+                piece = bytes(kept[start : start + EVENT_BYTES])
+                data = piece if all_of_it else _whole_characters(piece)
+                if not data:
+                    break
+                self._told[stream] = start + len(data)
+                if not await self._append(stream, start, data):
+                    return
+
+    async def _append(self, stream: Stream, start: int, data: bytes) -> bool:
+        told = ToolOutput(
+            tool_execution_id=self._execution.id,
+            attempt=self._attempt,
+            stream=stream,
+            offset=start,
+            delta=data.decode(errors="replace"),
+        )
+        return await self._output.append(self._execution, told, len(data))
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """`data` without the beginning of a character whose rest has not come yet."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(data)
+    pending, _ = decoder.getstate()
+    return data[: len(data) - len(pending)]
+
+
+def _shell_result(kept: dict[Stream, bytes], ended: Exit, timeout: int) -> Result:
+    text = kept["stdout"].decode(errors="replace")
+    errors = kept["stderr"].decode(errors="replace")
+    if errors:
+        text += f"\n[stderr]\n{errors}" if text else f"[stderr]\n{errors}"
+    for stream, total, digest in (
+        ("stdout", ended.stdout_bytes, ended.stdout_digest),
+        ("stderr", ended.stderr_bytes, ended.stderr_digest),
+    ):
+        if total > len(kept["stdout" if stream == "stdout" else "stderr"]):
+            text += f"\n[{stream} cut: {total} bytes in all, {digest}]"
+    if ended.timed_out:
+        text += f"\n[killed: the time limit of {timeout} ms passed]"
+    elif ended.signal is not None:
+        text += f"\n[ended by signal {ended.signal}]"
+    elif ended.exit_code:
+        text += f"\n[exit code {ended.exit_code}]"
+    failed = ended.exit_code != 0
+    return Result(
+        text=cut(text or "[no output]"),
+        is_error=failed,
+        outcome="failed" if failed else "succeeded",
+        exit_code=ended.exit_code,
+        effect={"stdout_digest": ended.stdout_digest, "stderr_digest": ended.stderr_digest},
+    )
+
+
+class Files:
+    """The file tools: `read_file`, `write_file`, `edit_file`, `glob`, `grep`."""
+
+    def __init__(self, target: StillOpen) -> None:
+        self._target = target
+
+    async def prepare(self, doing: Doing) -> Prepared:
+        return Prepared(cwd=ROOT)
+
+    async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
+        return None
+
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
+        target = await self._target()
+        arguments = doing.execution.arguments
+        match doing.execution.tool:
+            case "read_file":
+                return await _read(target, arguments)
+            case "write_file":
+                content = str(arguments["content"]).encode()
+                await target.write(str(arguments["path"]), content)
+                return Result(text=f"wrote {len(content)} bytes, {digest_bytes(content)}")
+            case "edit_file":
+                return await _edit(target, arguments, attempt)
+            case "glob":
+                found = await target.glob(str(arguments["pattern"]), limit=1_000)
+                return Result(text=cut("\n".join(found) or "[no file matches]"))
+            case "grep":
+                return await _grep(target, arguments)
+            case other:
+                return failure(f"there is no file tool {other!r}")
+
+
+async def _read(target: Target, arguments: JSONObject) -> Result:
+    """Lines with their numbers, as the tool's description promises."""
+    data = await target.read(str(arguments["path"]), limit=READ_LIMIT)
+    lines = data.decode(errors="replace").splitlines()
+    offset, limit = arguments.get("offset"), arguments.get("limit")
+    first = offset if isinstance(offset, int) else 1
+    count = limit if isinstance(limit, int) else READ_LINES
+    shown = lines[first - 1 : first - 1 + count]
+    text = "\n".join(f"{number:>6}\t{line}" for number, line in enumerate(shown, start=first))
+    left = len(lines) - (first - 1 + len(shown))
+    if left > 0:
+        text += f"\n[{left} more lines]"
+    return Result(text=cut(text or "[no such lines]" if lines else "[empty file]"))
+
+
+async def _edit(target: Target, arguments: JSONObject, attempt: int) -> Result:
+    """Replace a text that stands exactly once, or everywhere when asked; done twice, it is done once."""
+    path = str(arguments["path"])
+    old, new = str(arguments["old_text"]), str(arguments["new_text"])
+    before = (await target.read(path, limit=READ_LIMIT)).decode()
+    count = before.count(old)
+    everywhere = arguments.get("replace_all") is True
+    if count == 0 and attempt > 1 and new in before:
+        return Result(text=f"replaced in {path}")
+    if count == 0:
+        return failure(f"{path} does not hold the text in old_text")
+    if count > 1 and not everywhere:
+        return failure(f"{path} holds the text in old_text {count} times; give more of what stands around it")
+    after = before.replace(old, new) if everywhere else before.replace(old, new, 1)
+    await target.write(path, after.encode())
+    return Result(text=f"replaced {count if everywhere else 1} in {path}")
+
+
+async def _grep(target: Target, arguments: JSONObject) -> Result:
+    limit = arguments.get("limit")
+    matches = await target.grep(
+        str(arguments["pattern"]),
+        path=str(arguments.get("path") or "."),
+        glob=str(arguments.get("glob") or ""),
+        limit=limit if isinstance(limit, int) else 200,
+    )
+    lines = [f"{match.path}:{match.line}: {match.text}" for match in matches]
+    return Result(text=cut("\n".join(lines) or "[no match]"))
