@@ -87,6 +87,11 @@ def forget(tx: Tx, scope: Scope) -> None:
     tx.connection.execute(delete(idempotency).where(i.scope == scope.digest, i.state == "in_flight"))
 
 
+def withdraw(tx: Tx, scope: Scope, resource_id: str) -> None:
+    """What was kept came to nothing: the same key may begin anew."""
+    tx.connection.execute(delete(idempotency).where(i.scope == scope.digest, i.resource_id == resource_id))
+
+
 def sweep(tx: Tx) -> int:
     """Forget what is older than a day."""
     return tx.connection.execute(delete(idempotency).where(i.expires_at <= tx.now)).rowcount

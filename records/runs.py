@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from protocol.block import InputBlock, InputDraft
 from protocol.event import RunCreated, RunResumed, RunStarted, RunWaiting
@@ -256,6 +256,11 @@ def open_runs(connection: Connection) -> list[RunId]:
     """All that have not ended, oldest first."""
     query = select(runs.c.id).where(runs.c.completed_at.is_(None)).order_by(runs.c.created_at)
     return list(connection.execute(query).scalars())
+
+
+def count_open(connection: Connection) -> int:
+    """How many have not ended, over all tenants."""
+    return connection.execute(select(func.count()).where(runs.c.completed_at.is_(None))).scalar_one()
 
 
 def target_of(request: RunRequest) -> Any:
