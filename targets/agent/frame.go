@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// A frame: four bytes of length, two of header length, a JSON header, a raw body.
+// A frame: four bytes of length, four of header length, a JSON header, a raw body.
 const (
-	maxFrame = 16<<20 + 1<<16
+	maxFrame = 17 << 20
 	chunk    = 128 << 10
 )
 
@@ -54,15 +54,15 @@ func (r *refusal) Error() string { return r.message }
 func refuse(code, message string) error { return &refusal{code, message} }
 
 func readRequest(from *bufio.Reader) (*request, error) {
-	var sizes [6]byte
+	var sizes [8]byte
 	if _, err := io.ReadFull(from, sizes[:]); err != nil {
 		return nil, err
 	}
-	total, head := int(binary.BigEndian.Uint32(sizes[:4])), int(binary.BigEndian.Uint16(sizes[4:]))
-	if total > maxFrame || head > total-2 {
+	total, head := int(binary.BigEndian.Uint32(sizes[:4])), int(binary.BigEndian.Uint32(sizes[4:]))
+	if total > maxFrame || head > total-4 {
 		return nil, errors.New("malformed frame")
 	}
-	data := make([]byte, total-2)
+	data := make([]byte, total-4)
 	if _, err := io.ReadFull(from, data); err != nil {
 		return nil, err
 	}
@@ -84,9 +84,9 @@ func (w *wire) send(said reply, body []byte) error {
 	if err != nil {
 		return err
 	}
-	frame := make([]byte, 6, 6+len(head)+len(body))
-	binary.BigEndian.PutUint32(frame, uint32(2+len(head)+len(body)))
-	binary.BigEndian.PutUint16(frame[4:], uint16(len(head)))
+	frame := make([]byte, 8, 8+len(head)+len(body))
+	binary.BigEndian.PutUint32(frame, uint32(4+len(head)+len(body)))
+	binary.BigEndian.PutUint32(frame[4:], uint32(len(head)))
 	frame = append(append(frame, head...), body...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
