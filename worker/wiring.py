@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from targets.docker import DockerHost
 from targets.memory import CountingTools
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -18,7 +17,9 @@ from capabilities.policy import Policy, shipped
 from capabilities.signing import Signer
 from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
-from protocol.errors import InvalidRequest
+from protocol.errors import Fault, InvalidRequest, TargetUnavailable
+from protocol.ids import fresh
+from protocol.target import BoxSpec
 from providers.registry import Registry
 from records import traces
 from records.bus import bus_for
@@ -27,7 +28,9 @@ from records.logs import logger
 from records.secrets import Secrets
 from records.writer import Writer
 from targets.agent_binary import agent_path
+from targets.docker import DockerHost
 from targets.forge.forges import Forges
+from targets.images import resolve_image
 from worker.asking import Asking
 from worker.boxes import Boxes
 from worker.counting_acts import Counting, counting_definitions
@@ -49,6 +52,7 @@ from workflows.signatures import WORKER_QUEUE, host_queue
 
 DRAIN = timedelta(seconds=3)
 CONNECT_SECONDS = 30.0
+ENGINE_LOOK_S = 5.0
 
 log = logger(__name__)
 
@@ -81,13 +85,13 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         failed = await inflight.fail_predecessors(client)
         if failed:
             log.info("failed the activities of dead workers", count=failed)
+        host_worker = asyncio.create_task(parts.serve_host(client))
         behind = [
+            host_worker,
             asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
             asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
         ]
-        async with AsyncExitStack() as polling:
-            for worker in await parts.workers(client):
-                await polling.enter_async_context(worker)
+        async with parts.main_worker(client):
             log.info("ready", queue=WORKER_QUEUE)
             (settings.data / "worker.ready").write_text("ready\n")
             await stop.wait()
@@ -114,6 +118,7 @@ class Parts:
     ) -> None:
         self._settings = settings
         self._host = host
+        self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
         catalogue = Catalogue(counting_definitions() if counting else ())
         policy = policy_of(config, base_dir)
@@ -153,35 +158,55 @@ class Parts:
 
         self.boxes = Boxes(database, writer, known, places, inflight, host, forges, entry)
 
-    async def workers(self, client: Client) -> list[Worker]:
-        """One for everything that needs no box, one for the queue of this Docker host."""
-        runs, boxes, tools = self.runs, self.boxes, self.tools
-        common = [runs.open, runs.take_up, runs.end, self.models.call, boxes.materialize]
-        local = [runs.listen, runs.pause, runs.resume, runs.expire]
-        acting = [tools.act, tools.redeem]
-        limit = self._settings.worker_activities
-        main = Worker(
+    def main_worker(self, client: Client) -> Worker:
+        """Workflows, and everything that needs no box."""
+        runs, tools = self.runs, self.tools
+        return Worker(
             client,
             task_queue=WORKER_QUEUE,
             workflows=[RunWorkflow],
-            activities=[*common, *local, *acting],
+            activities=[
+                *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.resume, runs.expire),
+                *(self.models.call, tools.act, tools.redeem, self.boxes.materialize),
+            ],
             workflow_runner=UnsandboxedWorkflowRunner(),
             workflow_failure_exception_types=[Exception],
             max_cached_workflows=self._settings.worker_workflow_cache,
-            max_concurrent_activities=limit,
+            max_concurrent_activities=self._settings.worker_activities,
             max_eager_activity_reservations_per_workflow_task=20,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=0.5),
             graceful_shutdown_timeout=DRAIN,
             deployment_config=_deployment(self._settings.worker_build_id),
         )
-        beside_engine = Worker(
+
+    async def serve_host(self, client: Client) -> None:
+        """Poll the queue of this Docker host from when it is there, boxes warm; until cancelled."""
+        while True:
+            try:
+                await self._host.check()
+                break
+            except TargetUnavailable as fault:
+                log.warning("no Docker host here; workspaces have to wait", reason=fault.message)
+                await asyncio.sleep(ENGINE_LOOK_S)
+        worker = Worker(
             client,
-            task_queue=host_queue(await self._host.queue()),
-            activities=[*acting, boxes.save_tree, boxes.release],
-            max_concurrent_activities=limit,
+            task_queue=host_queue(self._host.name),
+            activities=[self.tools.act, self.tools.redeem, self.boxes.save_tree, self.boxes.release],
+            max_concurrent_activities=self._settings.worker_activities,
             graceful_shutdown_timeout=DRAIN,
         )
-        return [main, beside_engine]
+        async with worker:
+            log.info("ready", queue=host_queue(self._host.name))
+            await self._warm()
+            await asyncio.Event().wait()
+
+    async def _warm(self) -> None:
+        for entry in self._targets:
+            spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
+            try:
+                await self._host.warm(spec)
+            except Fault as fault:
+                log.warning("no warm boxes for a target", image=entry.image, reason=fault.message)
 
 
 def read_config(path: Path | None) -> Config:
@@ -212,8 +237,6 @@ def installation(data: Path) -> str:
     """A name that tells this installation's containers from others on the same engine."""
     path = data / "installation"
     if not path.exists():
-        from protocol.ids import fresh
-
         path.write_text(fresh("req_").removeprefix("req_"))
     return path.read_text().strip()
 
