@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from protocol.block import ArgumentsState
+from protocol.digest import MAX_SAFE
 from protocol.noun import JSON, JSONObject
-from protocol.strict import MAX_DEPTH, MAX_SAFE
+from protocol.strict import MAX_DEPTH
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

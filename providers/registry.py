@@ -49,10 +49,10 @@ class Registry:
         self._base_dir = base_dir
         self._providers: dict[str, Provider] = {}
         self._models: dict[str, Resolved] = {}
-        self.validate()
+        self._load()
 
-    def validate(self) -> None:
-        """Loads all entries; refuses a configuration in which some name could not be served."""
+    def _load(self) -> None:
+        """All entries; refuses a configuration in which some name could not be served."""
         for name, entry in self._config.providers.items():
             self._check(name, entry)
             provider = self._providers[name] = self._provider(name, entry)

@@ -134,16 +134,17 @@ class OpenAICompatible:
 
 def endpoint(base_url: str, *, place: str) -> str:
     """The URL that is called: the base as it stands, one slash, the operation; a query stays at the end."""
-    parts = urlsplit(base_url)
-    if parts.username or parts.password:
-        raise InvalidRequest(
-            "provider.invalid_entry", f"{place}: credentials are references, not parts of a URL", param=place
-        )
-    url = parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment="").geturl()
     try:
-        return str(httpx2.URL(url))
-    except httpx2.InvalidURL as error:
+        parts = urlsplit(base_url)
+        fits = bool(parts.hostname) and parts.port != 0
+        url = parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment="").geturl()
+        checked = str(httpx2.URL(url))
+    except (ValueError, httpx2.InvalidURL) as error:
         raise InvalidRequest("provider.invalid_entry", f"{place}: {error}", param=place) from error
+    if not fits or parts.username or parts.password:
+        why = "credentials are references, not parts of a URL" if fits else "it names no host"
+        raise InvalidRequest("provider.invalid_entry", f"{place}: {why}", param=place)
+    return checked
 
 
 def _headers(key: str, attempt: int) -> dict[str, str]:

@@ -160,8 +160,7 @@ class Answer:
             out += self._content(part)
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
-            self._refused = True
-            out += self._assembly.refusal(self._joiners["refusal"].feed(refusal))
+            out += self._refusal(self._joiners["refusal"].feed(refusal))
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else []:
             if isinstance(call, dict):
@@ -202,6 +201,10 @@ class Answer:
         self._chars += len(text)
         return self._assembly.reasoning(text, hidden=not self._show_reasoning) if text else []
 
+    def _refusal(self, text: str) -> list[ModelEvent]:
+        self._refused = True
+        return self._assembly.refusal(text) if text else []
+
     def _rest(self) -> list[ModelEvent]:
         """What was held back because a character or a tag might have gone on."""
         out: list[ModelEvent] = []
@@ -213,6 +216,8 @@ class Answer:
                 out += self._assembly.text(held)
             elif held and kind == "reasoning":
                 out += self._assembly.reasoning(held, hidden=not self._show_reasoning)
+            elif held:
+                out += self._refusal(held)
             if joiner.damaged:
                 out += self._notice("damaged_text", "a lone surrogate was replaced")
         return out

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Any
 
 from protocol.block import Block, InputBlock, ResponseBlock, TextPart, ToolCallBlock, ToolResultBlock
-from protocol.ids import fresh
+from protocol.ids import BlockId, SessionId, fresh
 from protocol.model import (
     Finish,
     ModelEvent,
@@ -77,9 +78,16 @@ faults = [
 """
 
 
+def block_id() -> BlockId:
+    return BlockId(fresh("blk_"))
+
+
 def said(text: str) -> InputBlock:
     return InputBlock(
-        id=fresh("blk_"), session_id=fresh("sess_"), created_at=AT, content=(TextPart(text=text),)
+        id=block_id(),
+        session_id=SessionId(fresh("sess_")),
+        created_at=AT,
+        content=(TextPart(text=text),),
     )
 
 
@@ -132,6 +140,7 @@ class StreamChecker:
                     assert event.block == self._next
                     self._next, self._refusal_block = self._next + 1, event.block
                 assert event.block == self._refusal_block
+                assert event.text, "a delta is never empty"
                 self.refusal += event.text
             case Finish() | StreamError():
                 assert not self._open, f"blocks {sorted(self._open)} were never ended"
@@ -198,12 +207,12 @@ class ProviderSuite:
         usage = stream.terminal.usage
         assert (usage.input_uncached, usage.cache_read, usage.output_total, usage.total) == (10, 4, 6, 20)
         assert (usage.output_reasoning, usage.estimated) == (1, False)
-        common = {"session_id": first.session_id, "created_at": AT}
+        common: dict[str, Any] = {"session_id": first.session_id, "created_at": AT}
         history = [
-            ResponseBlock(id="r", content=(TextPart(text=stream.text),), **common),
+            ResponseBlock(id=BlockId("r"), content=(TextPart(text=stream.text),), **common),
             *(
                 ToolCallBlock(
-                    id=end.call_id,
+                    id=BlockId(end.call_id),
                     tool_call_id=end.call_id,
                     name=end.name,
                     arguments=end.arguments,
@@ -211,8 +220,8 @@ class ProviderSuite:
                 )
                 for end in stream.calls
             ),
-            ToolResultBlock(id="rb", tool_call_id="b", content=(TextPart(text="two"),), **common),
-            ToolResultBlock(id="ra", tool_call_id="a", content=(TextPart(text="one"),), **common),
+            ToolResultBlock(id=BlockId("rb"), tool_call_id="b", content=(TextPart(text="two"),), **common),
+            ToolResultBlock(id=BlockId("ra"), tool_call_id="a", content=(TextPart(text="one"),), **common),
         ]
         answer = await self.checked(provider, request(first, *history))
         assert answer.text in ("I saw: one", "I saw: two")
@@ -256,7 +265,7 @@ class ProviderSuite:
     async def test_past_the_last_turn_the_request_is_refused_for_good(self, provider: Provider) -> None:
         first = said("greet me")
         block = ResponseBlock(
-            id="r", session_id=first.session_id, created_at=AT, content=(TextPart(text="Hello"),)
+            id=BlockId("r"), session_id=first.session_id, created_at=AT, content=(TextPart(text="Hello"),)
         )
         stream = await self.checked(provider, request(first, block, said("and again")))
         assert isinstance(stream.terminal, StreamError)

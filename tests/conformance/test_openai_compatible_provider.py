@@ -27,7 +27,7 @@ class TestOpenAICompatibleProvider(ProviderSuite):
         port = server.servers[0].sockets[0].getsockname()[1]
         entry = ProviderEntry(
             protocol="openai-compatible",
-            base_url=f"http://127.0.0.1:{port}/v1",
+            baseURL=f"http://127.0.0.1:{port}/v1",
             api_key_ref=SecretRef(kind="env", name="KEY"),
             models=("m1",),
             pass_reasoning_to_loop=True,

@@ -16,7 +16,7 @@ from protocol.block import (
 )
 from protocol.config import ProviderEntry
 from protocol.digest import digest
-from protocol.ids import fresh
+from protocol.ids import SessionId, fresh
 from protocol.model import (
     Finish,
     ModelEvent,
@@ -38,7 +38,7 @@ from providers.openai_compatible.request import body_of
 from providers.openai_compatible.stream import Answer
 from providers.prices import Prices
 from providers.sse import Parser
-from tests.conformance.provider_suite import AT, StreamChecker, request, said
+from tests.conformance.provider_suite import AT, StreamChecker, block_id, request, said
 from tests.unit.providers.loopback import Backend, End
 
 KEY = "sk-test-0123456789"
@@ -70,7 +70,12 @@ def call(index: int | None = 0, **fields: Any) -> bytes:
 
 
 def entry_of(backend: Backend, **fields: Any) -> ProviderEntry:
-    known = {"base_url": backend.url, "api_key_ref": REF, "models": ("m1",), "pass_reasoning_to_loop": True}
+    known: dict[str, Any] = {
+        "base_url": backend.url,
+        "api_key_ref": REF,
+        "models": ("m1",),
+        "pass_reasoning_to_loop": True,
+    }
     return ProviderEntry(protocol="openai-compatible", **(known | fields))
 
 
@@ -169,13 +174,13 @@ def read_bytewise(wire: bytes, entry: ProviderEntry) -> list[ModelEvent]:
 
 def turn_of(heard: Heard, **results: str) -> list[Block]:
     """The blocks that a caller keeps of an answer, and the results of its calls by their id."""
-    common = {"session_id": fresh("sess_"), "created_at": AT}
+    common: dict[str, Any] = {"session_id": SessionId(fresh("sess_")), "created_at": AT}
     out: list[Block] = []
     for end in heard.ended:
         if isinstance(end, ToolCallEnd):
             out.append(
                 ToolCallBlock(
-                    id=fresh("blk_"),
+                    id=block_id(),
                     tool_call_id=end.call_id,
                     name=end.name,
                     arguments=end.arguments,
@@ -187,12 +192,15 @@ def turn_of(heard: Heard, **results: str) -> list[Block]:
         else:
             kind = ResponseBlock if isinstance(end, TextEnd) else ThinkingBlock
             opaque = end.opaque if isinstance(end, ReasoningEnd) else ()
-            out.append(kind(id=fresh("blk_"), content=(TextPart(text=end.text),), opaque=opaque, **common))
+            out.append(kind(id=block_id(), content=(TextPart(text=end.text),), opaque=opaque, **common))
     for end in heard.calls:
         text = results.get(end.call_id, "ok")
         out.append(
             ToolResultBlock(
-                id=fresh("blk_"), tool_call_id=end.call_id, content=(TextPart(text=text),), **common
+                id=block_id(),
+                tool_call_id=end.call_id,
+                content=(TextPart(text=text),),
+                **common,
             )
         )
     return out

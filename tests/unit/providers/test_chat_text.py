@@ -41,7 +41,11 @@ async def test_empty_and_missing_content_is_no_delta(backend: Backend) -> None:
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 async def test_reasoning_is_a_block_before_the_text(backend: Backend, name: str) -> None:
     heard = await hear(
-        backend, chunk(**{name: "let me"}), chunk(**{name: " see"}), chunk(content="yes"), STOPPED
+        backend,
+        frame({"choices": [{"index": 0, "delta": {name: "let me"}}]}),
+        frame({"choices": [{"index": 0, "delta": {name: " see"}}]}),
+        chunk(content="yes"),
+        STOPPED,
     )
     assert reasoning(heard) == ["let me see"]
     assert [type(end) for end in heard.ended] == [ReasoningEnd, TextEnd]

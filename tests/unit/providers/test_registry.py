@@ -1,12 +1,13 @@
 """Names of models, and what a configuration is refused for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocol.config import Config
 from protocol.errors import InvalidRequest
-from protocol.noun import JSON, JSONObject
+from protocol.noun import JSONObject
 from protocol.secret import SecretRef
 from protocol.strict import validate
 from providers.registry import Registry
@@ -29,7 +30,7 @@ def scripted(*models: str) -> JSONObject:
     return {"protocol": "scripted", "script": "a.toml", "models": list(models)}
 
 
-def load(folder: Path, **tables: JSON) -> Registry:
+def load(folder: Path, **tables: Any) -> Registry:
     config = validate(Config, tables)
     return Registry(config, no_secret, folder)
 
@@ -104,6 +105,42 @@ def test_a_configuration_that_cannot_be_served_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
         load(folder, **({"providers": {"one": scripted("m1")}} | tables))
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
+BACKEND: JSONObject = {
+    "protocol": "openai-compatible",
+    "baseURL": "http://127.0.0.1:1/v1",
+    "apiKeyRef": {"kind": "env", "name": "KEY"},
+    "models": ["gpt-4o", "mine"],
+}
+
+
+def test_a_listed_model_of_a_backend_brings_its_price_and_window(folder: Path) -> None:
+    own = {"prices": {"mine": {"input": 1, "output": 1}}}
+    registry = load(folder, providers={"b": BACKEND | own, "c": BACKEND | {"models": ["other"]}})
+    listed, mine, other = (registry.resolve(name) for name in ("gpt-4o", "mine", "other"))
+    assert (listed.priced, listed.context_window) == (True, 128_000)
+    assert (mine.priced, mine.context_window) == (True, None)
+    assert (other.priced, other.context_window) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"apiShape": "responses"}, "provider.invalid_entry", "providers.b.apiShape"),
+        ({"baseURL": None}, "provider.invalid_entry", "providers.b.baseURL"),
+        ({"apiKeyRef": None}, "provider.invalid_entry", "providers.b.apiKeyRef"),
+        ({"baseURL": "http://me:secret@h/v1"}, "provider.invalid_entry", "providers.b.baseURL"),
+        ({"baseURL": "http://h:99999/v1"}, "provider.invalid_entry", "providers.b.baseURL"),
+        ({"defaultParams": {"warmth": 1}}, "provider.param_unknown", "providers.b.defaultParams.warmth"),
+    ],
+)
+def test_a_backend_that_cannot_be_asked_is_refused_at_load(
+    folder: Path, change: JSONObject, code: str, param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        load(folder, providers={"b": BACKEND | change})
     assert (refused.value.code, refused.value.param) == (code, param)
 
 

@@ -1,5 +1,6 @@
 """The script file: strict, and exact about what is wrong where."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,11 @@ def test_turns_repeat_and_loop() -> None:
     assert [turn and turn.text for turn in map(once.turn, range(6))] == ["a", "a", "a", "b", None, None]
     looped = parse_script(f"{text}loop = true").scenarios[0]
     assert [turn and turn.text for turn in map(looped.turn, range(6))] == ["a", "a", "a", "b", "a", "a"]
+
+
+def test_every_script_in_the_documentation_loads() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "scripted.md").read_text(encoding="utf-8")
+    scripts = re.findall(r"```toml script\n(.*?)```", page, re.DOTALL)
+    assert len(scripts) == 3
+    for script in scripts:
+        parse_script(script)
