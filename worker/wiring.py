@@ -39,6 +39,7 @@ from worker.gatekeeper import Gatekeeper
 from worker.heads import Heads
 from worker.inflight import InFlight
 from worker.known_runs import KnownRuns
+from worker.looks import Looks
 from worker.model_calls import ModelCalls
 from worker.places import Places
 from worker.reaper import Reaper
@@ -47,6 +48,7 @@ from worker.settings import Settings
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
 from worker.workbench import RecordedOutput, Workbench
+from workflows.look import LookWorkflow
 from workflows.run import RunWorkflow
 from workflows.signatures import WORKER_QUEUE, host_queue
 
@@ -147,6 +149,7 @@ class Parts:
             Authority(catalogue, policy, signer),
             config.workspaces.idle_release_s,
         )
+        self.looks = Looks(database, known, forges)
         self.models = ModelCalls(writer, known, heads, registry, inflight)
         self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, failpoints)
 
@@ -164,10 +167,10 @@ class Parts:
         return Worker(
             client,
             task_queue=WORKER_QUEUE,
-            workflows=[RunWorkflow],
+            workflows=[RunWorkflow, LookWorkflow],
             activities=[
                 *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.resume, runs.expire),
-                *(self.models.call, tools.act, tools.redeem, self.boxes.materialize),
+                *(self.models.call, tools.act, tools.redeem, self.boxes.materialize, self.looks.look),
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
             workflow_failure_exception_types=[Exception],

@@ -178,3 +178,18 @@ class RunEnd(Noun):
     run_id: RunId
     step: int
     ending: Ending
+
+
+class Look(Noun):
+    """A look into a run's saved work tree: one file of it, or without a path its diff from the base."""
+
+    run_id: RunId
+    path: str | None = None
+
+
+class Looked(Noun):
+    """What was seen lies in the blob store; `code` and `message` where there is nothing to be seen."""
+
+    blob: str | None = None
+    code: str | None = None
+    message: str | None = None

@@ -59,3 +59,10 @@ TOOL = Options(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 """The time limit of a tool is kept where it acts."""
+
+LOOK = Options(
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(maximum_attempts=2),
+)
+"""Somebody waits for the answer; asking again is theirs."""

@@ -9,6 +9,8 @@ from workflows.messages import (
     Heard,
     InterruptOrder,
     Listen,
+    Look,
+    Looked,
     ModelTurn,
     Opening,
     Pause,
@@ -88,4 +90,12 @@ class Boxes:
 
     @activity.defn(name="release_box")
     async def release(self, ref: RunRef) -> None:
+        raise NotImplementedError
+
+
+class Looks:
+    """A look into the saved work tree of a run, for whoever renders it."""
+
+    @activity.defn(name="look_into_tree")
+    async def look(self, order: Look) -> Looked:
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from protocol.ids import RunId
 
 RUN_WORKFLOW = "run"
+LOOK_WORKFLOW = "look"
 WAKE = "wake"
 WORKER_QUEUE = "rhone"
 """Workflows, and every activity that needs no box."""

@@ -11,11 +11,12 @@ from protocol.secret import SecretRef
 from targets.forge.faults import REMOTE
 from targets.forge.git import Git, GitLimits, Remote
 from targets.forge.gitea import Gitea
-from targets.forge.github import GitHub
+from targets.forge.github import HEADERS, GitHub
 from targets.forge.memory import DirectoryForge
 from targets.forge.mirror import Mirror
 from targets.forge.quarantine import PushLimits, Quarantine
 from targets.forge.rest import ForgeApi, Rest
+from targets.forge.trees import Trees
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -50,6 +51,7 @@ class Forges:
         self._allow_file = allow_file
         self._git = Git(data_dir / "git-home", git_limits)
         self._push_limits = push_limits
+        self.trees = Trees(self._git, data_dir / "quarantine")
 
     def resolve(self, remote: str) -> Forge:
         """`forge/owner/repository`, or `forge/repository` where the forge's entry names an owner."""
@@ -81,7 +83,7 @@ class Forges:
             case "gitea":
                 api = Gitea(Rest(f"{url}/api/v1", token), owner, repository)
             case "github":
-                api = GitHub(Rest(_github_api(url), token), owner, repository)
+                api = GitHub(Rest(_github_api(url), token, HEADERS), owner, repository)
             case "directory":
                 api = DirectoryForge(Path(url.removeprefix("file://")), mirror, owner, repository)
         return Forge(name, f"{owner}/{repository}", mirror, quarantine, api)
