@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +12,7 @@ from protocol.errors import TargetLost, TargetRefused
 from protocol.ids import ToolExecutionId
 from protocol.noun import JSON
 from protocol.target import Command, Exit, Match, Offsets, Output, TreeCheckpoint
-from targets.frames import MAX_BODY, Attachment, AttachmentLost, Misbehaved, Reply
+from targets.frames import MAX_BODY, Attachment, AttachmentLost, Dialogue, Misbehaved, Reply
 from targets.paths import inside
 from targets.posture import posture_of
 from targets.workspace_git import WorkspaceGit
@@ -22,6 +23,7 @@ _SLACK = 16 * 1024 * 1024
 _ATTEMPTS = 3
 _PIECE = 256 * 1024
 _PIECES_AHEAD = 4
+_STARTED_AHEAD = 64
 _LOST = ("target.execution_unknown", "target.execution_forgotten", "target.spool_damaged")
 _T = TypeVar("_T")
 _PATHS = TypeAdapter(tuple[str, ...])
@@ -52,6 +54,7 @@ class AgentTarget:
         self._condemn = condemn
         self._detach = detach
         self._git = WorkspaceGit(self._run)
+        self._ahead: dict[ToolExecutionId, tuple[Attachment, int, Dialogue]] = {}
 
     async def start(self, execution: ToolExecutionId, command: Command) -> None:
         cwd = inside(command.cwd)
@@ -67,24 +70,42 @@ class AgentTarget:
             "timeout_ms": command.timeout_ms,
             "output_cap": command.output_cap,
         }
-        await self._ask("start", fields, command.stdin)
+
+        async def start(attachment: Attachment) -> None:
+            number, dialogue = attachment.begin("start", fields, command.stdin, room=2 * MAX_OUTPUT)
+            try:
+                await attachment.reply(dialogue)
+            except BaseException:
+                attachment.leave(number)
+                raise
+            self._ahead[execution] = (attachment, number, dialogue)
+
+        self._unfollow(execution)
+        while len(self._ahead) >= _STARTED_AHEAD:
+            self._unfollow(next(iter(self._ahead)))
+        await self._try(start)
 
     async def follow(self, execution: ToolExecutionId, offsets: Offsets) -> AsyncIterator[Output | Exit]:
         known = {"stdout": offsets.stdout, "stderr": offsets.stderr}
         room = 2 * MAX_OUTPUT - sum(known.values())
         attempts = 0
+        if offsets != Offsets():
+            self._unfollow(execution)
         while True:
-            attachment = await self._attach()
             try:
-                fields: dict[str, Any] = {"execution": execution, **known}
-                number, dialogue = attachment.begin("follow", fields, room=room)
+                if execution in self._ahead:
+                    attachment, number, dialogue = self._ahead.pop(execution)
+                else:
+                    attachment = await self._attach()
+                    number, dialogue = attachment.begin(
+                        "follow", {"execution": execution, **known}, room=room
+                    )
                 try:
-                    async for reply in attachment.replies(dialogue):
-                        if reply.last:
-                            yield _exit_of(reply)
-                            return
+                    while not (reply := await attachment.reply(dialogue)).last:
                         yield _output_of(reply, known)
                         attempts = 0
+                    yield _exit_of(reply)
+                    return
                 finally:
                     attachment.leave(number)
             except AttachmentLost as fault:
@@ -100,6 +121,7 @@ class AgentTarget:
         await self._ask("kill", {"execution": execution})
 
     async def forget(self, execution: ToolExecutionId) -> None:
+        self._unfollow(execution)
         await self._ask("forget", {"execution": execution})
 
     async def read(self, path: str, *, limit: int) -> bytes:
@@ -146,6 +168,13 @@ class AgentTarget:
 
     async def close(self) -> None:
         await self._detach()
+
+    def _unfollow(self, execution: ToolExecutionId) -> None:
+        """Lets go of the output that came with the start and that nobody follows."""
+        if execution in self._ahead:
+            attachment, number, _ = self._ahead.pop(execution)
+            with suppress(AttachmentLost, Misbehaved):
+                attachment.leave(number)
 
     async def _ask(self, op: str, fields: dict[str, Any], body: bytes = b"", *, room: int = 0) -> bytes:
         async def whole(attachment: Attachment) -> bytes:
@@ -206,9 +235,7 @@ async def _run_over(attachment: Attachment, fields: dict[str, Any], stdin: bytes
 
     try:
         pass_on(_PIECES_AHEAD)
-        async for reply in attachment.replies(dialogue):
-            if reply.last:
-                return Ran(_exit_of(reply), bytes(kept["stdout"]), bytes(kept["stderr"]))
+        while not (reply := await attachment.reply(dialogue)).last:
             if reply.header["kind"] == "taken":
                 pass_on(1)
                 continue
@@ -218,9 +245,9 @@ async def _run_over(attachment: Attachment, fields: dict[str, Any], stdin: bytes
             kept[stream] += reply.body
             if len(kept["stdout"]) + len(kept["stderr"]) > limit:
                 return None
+        return Ran(_exit_of(reply), bytes(kept["stdout"]), bytes(kept["stderr"]))
     finally:
         attachment.leave(number)
-    raise AttachmentLost("the attachment ended")
 
 
 def _exit_of(reply: Reply) -> Exit:

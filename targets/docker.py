@@ -15,7 +15,7 @@ from protocol.target import BoxPlace, BoxSpec
 from targets.agent import AGENT, AgentTarget
 from targets.engine import INSTALLATION, Engine, options_of
 from targets.frames import Attachment, AttachmentLost, Misbehaved
-from targets.pool import Member, Pool
+from targets.pool import QUIET_SECONDS, Member, Pool
 
 _PREFIX = "rhone-"
 _POOLED = "rhone-pool-"
@@ -238,6 +238,7 @@ class DockerHost:
 
     async def _settle(self, member: Member, box: BoxId) -> None:
         """Name first, then claim: a claimed box can always be told whose it is."""
+        await asyncio.sleep(QUIET_SECONDS)
         with suppress(TargetLost, Unavailable, AttachmentLost, Misbehaved):
             await self._engine.rename(member.container, _PREFIX + box)
             await (await self._attachment(member.container)).last("claim")

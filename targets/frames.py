@@ -8,7 +8,6 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, cast
 
 from protocol.errors import TargetRefused
@@ -86,7 +85,7 @@ class Attachment(asyncio.Protocol):
         self._end(AttachmentLost("this attachment was closed"))
 
     def begin(self, op: str, fields: dict[str, Any], body: bytes = b"", *, room: int) -> tuple[int, Dialogue]:
-        """Asks; `replies` has the answers, and `leave` must be called, which cancels what is not over."""
+        """Asks; `reply` has the answers, and `leave` must be called, which cancels what is not over."""
         if self._over is not None:
             raise self._over
         if not self._open:
@@ -96,18 +95,15 @@ class Attachment(asyncio.Protocol):
         dialogue = self._open[self._issued] = Dialogue(room)
         return self._issued, dialogue
 
-    async def replies(self, dialogue: Dialogue) -> AsyncIterator[Reply]:
-        """Up to and with the last; a refusal raises."""
-        while True:
-            reply = await dialogue.replies.get()
-            if isinstance(reply, Exception):
-                raise reply
-            if reply.header["kind"] == "refused":
-                code, message = reply.header.get("code"), reply.header.get("message")
-                raise TargetRefused(str(code), str(message))
-            yield reply
-            if reply.last:
-                return
+    async def reply(self, dialogue: Dialogue) -> Reply:
+        """The next one; after the `last` there is none. A refusal raises."""
+        reply = await dialogue.replies.get()
+        if isinstance(reply, Exception):
+            raise reply
+        if reply.header["kind"] == "refused":
+            code, message = reply.header.get("code"), reply.header.get("message")
+            raise TargetRefused(str(code), str(message))
+        return reply
 
     def leave(self, number: int) -> None:
         if self._open.pop(number, None) is not None and self._over is None:
@@ -117,19 +113,16 @@ class Attachment(asyncio.Protocol):
         """The one reply to a request that has no data."""
         number, dialogue = self.begin(op, fields or {}, room=0)
         try:
-            async for reply in self.replies(dialogue):
-                if reply.last:
-                    return reply
+            return await self.reply(dialogue)
         finally:
             self.leave(number)
-        raise AttachmentLost("the attachment ended")
 
     async def whole(self, op: str, fields: dict[str, Any], body: bytes = b"", *, room: int) -> bytes:
         """All the data of the answer."""
         data = bytearray()
         number, dialogue = self.begin(op, fields, body, room=room)
         try:
-            async for reply in self.replies(dialogue):
+            while not (reply := await self.reply(dialogue)).last:
                 data += reply.body
         finally:
             self.leave(number)

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from protocol.errors import Refused, Unavailable
 from targets.frames import Attachment
 
+QUIET_SECONDS = 0.1
+"""Calls to the engine wait this long after a hand-out, or they slow the run that just began."""
+
 _SECONDS_BETWEEN_FAILURES = 5.0
 
 
@@ -76,6 +79,7 @@ class Pool:
 
     async def _fill(self) -> None:
         while self._wanted is not None and self.idle < self._size:
+            await asyncio.sleep(QUIET_SECONDS)
             key = self._wanted
             try:
                 member = await self._make(key)

@@ -85,12 +85,7 @@ func (b *box) prepare(asked *request, dir string) (*execution, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, refuse("target.spool_full", "no room to keep output: "+err.Error())
 	}
-	e, err := newExecution(asked.Execution, dir, asked.OutputCap)
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return nil, refuse("target.spool_full", "no room to keep output: "+err.Error())
-	}
-	return e, nil
+	return newExecution(asked.Execution, dir, asked.OutputCap), nil
 }
 
 // The time limit is kept here: it holds with every worker dead.
@@ -164,10 +159,7 @@ func (b *box) endLeftovers() bool {
 // A command that lives no longer than the request that runs it: nothing is spooled, its output goes
 // straight to the connection, and it ends with the connection.
 func (b *box) run(asked *request, input <-chan []byte, to *wire, stop <-chan struct{}) error {
-	e, err := newExecution(asked.Execution, "", 0)
-	if err != nil {
-		return err
-	}
+	e := newExecution(asked.Execution, "", 0)
 	pid, ended, ends, err := b.launch(asked, true)
 	if err != nil {
 		return err

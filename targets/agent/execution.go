@@ -31,6 +31,7 @@ type exitReport struct {
 
 // One stream of a command: all of it is counted and digested, the first `limit` bytes are kept.
 type stream struct {
+	path        string
 	file        *os.File
 	kept, total int64
 	limit       int64
@@ -40,12 +41,28 @@ type stream struct {
 func (s *stream) take(data []byte) {
 	s.total += int64(len(data))
 	s.digest.Write(data)
-	if room := s.limit - s.kept; room > 0 && s.file != nil {
-		written, err := s.file.WriteAt(data[:min(room, int64(len(data)))], s.kept)
+	room := s.limit - s.kept
+	if room <= 0 {
+		return
+	}
+	var err error
+	if s.file == nil {
+		s.file, err = os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	}
+	if err == nil {
+		var written int
+		written, err = s.file.WriteAt(data[:min(room, int64(len(data)))], s.kept)
 		s.kept += int64(written)
-		if err != nil {
-			s.limit = s.kept // the spool is full: counted from here on, not kept
-		}
+	}
+	if err != nil {
+		s.limit = s.kept // the spool is full: counted from here on, not kept
+	}
+}
+
+func (s *stream) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
 	}
 }
 
@@ -70,21 +87,13 @@ type execution struct {
 	gone     chan struct{}
 }
 
-func newExecution(id, dir string, outputCap int64) (*execution, error) {
+func newExecution(id, dir string, outputCap int64) *execution {
 	e := &execution{id: id, dir: dir, changed: make(chan struct{}), gone: make(chan struct{})}
 	for i := range e.streams {
-		e.streams[i] = stream{limit: outputCap, digest: sha256.New()}
-		if dir == "" {
-			continue
-		}
-		file, err := os.OpenFile(filepath.Join(dir, streamNames[i]), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-		if err != nil {
-			e.drop()
-			return nil, err
-		}
-		e.streams[i].file = file
+		path := filepath.Join(dir, streamNames[i])
+		e.streams[i] = stream{path: path, limit: outputCap, digest: sha256.New()}
 	}
-	return e, nil
+	return e
 }
 
 // Takes a stream until its command ends, then exactly what the pipe still holds. A process that the
@@ -176,6 +185,19 @@ func (e *execution) finish(ended <-chan syscall.WaitStatus, ends *pipes, sinks [
 	if e.limit != nil {
 		e.limit.Stop()
 	}
+	report := e.report(status)
+	e.mu.Lock()
+	e.exit = report
+	for i := range e.streams {
+		e.streams[i].close() // a fork copies the table of our open files, so none is kept for long
+	}
+	e.tell()
+	e.mu.Unlock()
+	e.writeExit(report)
+	close(e.gone)
+}
+
+func (e *execution) report(status syscall.WaitStatus) *exitReport {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	report := &exitReport{
@@ -194,17 +216,14 @@ func (e *execution) finish(ended <-chan syscall.WaitStatus, ends *pipes, sinks [
 		code := status.ExitStatus()
 		report.ExitCode = &code
 	}
-	e.exit = report
-	e.writeExit()
-	e.tell()
-	close(e.gone)
+	return report
 }
 
-func (e *execution) writeExit() {
+func (e *execution) writeExit(report *exitReport) {
 	if e.dir == "" {
 		return
 	}
-	data, _ := json.Marshal(e.exit)
+	data, _ := json.Marshal(report)
 	temporary := filepath.Join(e.dir, "exit.part")
 	if os.WriteFile(temporary, data, 0o600) == nil {
 		_ = os.Rename(temporary, filepath.Join(e.dir, "exit"))
@@ -215,10 +234,8 @@ func (e *execution) drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.streams {
-		if e.streams[i].file != nil {
-			_ = e.streams[i].file.Close()
-			e.streams[i].file = nil
-		}
+		e.streams[i].close()
+		e.streams[i].digest = nil
 	}
 	e.dropped = true
 	if e.dir != "" {
@@ -226,38 +243,67 @@ func (e *execution) drop() {
 	}
 }
 
+// What one follower has open, and how far it is.
+type follower struct {
+	of      *execution
+	files   [2]*os.File
+	offsets [2]int64
+	buffer  []byte
+}
+
+func (f *follower) close() {
+	for _, file := range f.files {
+		if file != nil {
+			_ = file.Close()
+		}
+	}
+}
+
+// Sends what is kept of a stream and not yet sent.
+func (f *follower) send(id uint64, index int, kept int64, to *wire) error {
+	for f.offsets[index] < kept {
+		if f.files[index] == nil {
+			file, err := os.OpenFile(f.of.streams[index].path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+			if err != nil {
+				return refuse("target.spool_damaged", "kept output is gone: "+err.Error())
+			}
+			f.files[index] = file
+		}
+		if f.buffer == nil {
+			f.buffer = make([]byte, min(int64(chunk), max(kept-f.offsets[index], 4096)))
+		}
+		part := f.buffer[:min(int64(len(f.buffer)), kept-f.offsets[index])]
+		size, err := f.files[index].ReadAt(part, f.offsets[index])
+		if size == 0 {
+			return refuse("target.spool_damaged", "kept output is gone: "+err.Error())
+		}
+		said := reply{ID: id, Kind: "data", Stream: streamNames[index], Offset: f.offsets[index]}
+		if err := to.send(said, part[:size]); err != nil {
+			return err
+		}
+		f.offsets[index] += int64(size)
+	}
+	return nil
+}
+
 // Streams from the given offsets, then live, then the exit.
 func (e *execution) follow(id uint64, offsets [2]int64, to *wire, stop <-chan struct{}) error {
-	buffer := make([]byte, chunk)
+	f := &follower{of: e, offsets: offsets}
+	defer f.close()
 	for {
 		e.mu.Lock()
-		if e.dropped {
-			e.mu.Unlock()
+		dropped, changed, exit := e.dropped, e.changed, e.exit
+		kept := [2]int64{e.streams[0].kept, e.streams[1].kept}
+		e.mu.Unlock()
+		if dropped {
 			return refuse("target.execution_forgotten", "the output of "+e.id+" was dropped")
 		}
-		kept := [2]int64{e.streams[0].kept, e.streams[1].kept}
-		files := [2]*os.File{e.streams[0].file, e.streams[1].file}
-		changed, exit := e.changed, e.exit
-		e.mu.Unlock()
-		sent := false
 		for i := range kept {
-			for offsets[i] < kept[i] {
-				size, err := files[i].ReadAt(buffer[:min(int64(len(buffer)), kept[i]-offsets[i])], offsets[i])
-				if size == 0 {
-					return refuse("target.spool_damaged", "kept output is gone: "+err.Error())
-				}
-				said := reply{ID: id, Kind: "data", Stream: streamNames[i], Offset: offsets[i]}
-				if err := to.send(said, buffer[:size]); err != nil {
-					return err
-				}
-				offsets[i] += int64(size)
-				sent = true
+			if err := f.send(id, i, kept[i], to); err != nil {
+				return err
 			}
 		}
-		switch {
-		case sent:
-			continue
-		case exit != nil:
+		if exit != nil {
 			return to.send(reply{ID: id, Kind: "done", Exit: exit}, nil)
 		}
 		select {

@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	unclaimedFor   = 30 * time.Second
-	piecesInHand   = 8
-	filesAtOnce    = 4
-	requestsAtOnce = 512
+	unclaimedFor = 30 * time.Second
+	piecesInHand = 8
+	filesAtOnce  = 4
 )
 
 // PID 1: reaps, listens, and stays. A pooled box that nobody claimed ends by itself when the worker
@@ -47,7 +46,6 @@ func serve(pooled bool) error {
 			executions: map[string]*execution{},
 			sessions:   map[int]*execution{},
 		},
-		slots: make(chan struct{}, requestsAtOnce),
 	}
 	if pooled {
 		s.endUnclaimed()
@@ -69,7 +67,6 @@ func serve(pooled bool) error {
 
 type server struct {
 	box     *box
-	slots   chan struct{}
 	claimed atomic.Bool
 	mu      sync.Mutex
 	guests  int
@@ -140,7 +137,6 @@ func (s *server) talk(conn net.Conn) {
 				return
 			}
 		default:
-			s.slots <- struct{}{}
 			go g.serve(asked, g.begin(asked.ID))
 		}
 	}
@@ -198,7 +194,6 @@ func (g *guest) serve(asked *request, within *dialogue) {
 	g.mu.Lock()
 	delete(g.open, asked.ID)
 	g.mu.Unlock()
-	<-g.server.slots
 	var no *refusal
 	switch {
 	case err == nil:
@@ -218,7 +213,14 @@ func (g *guest) handle(asked *request, within *dialogue) error {
 		g.server.claimed.Store(true)
 		return g.wire.answer(id, nil)
 	case "start":
-		return g.after(id, b.start(asked))
+		// Its output follows at once: who starts a command wants to hear it, and is spared a round trip.
+		if err := b.start(asked); err != nil {
+			return err
+		}
+		if err := g.wire.send(reply{ID: id, Kind: "taken"}, nil); err != nil {
+			return err
+		}
+		return b.find(asked.Execution).follow(id, [2]int64{}, g.wire, within.stop)
 	case "kill":
 		return g.after(id, b.kill(asked.Execution))
 	case "forget":
