@@ -1,4 +1,4 @@
-"""What a path names, found for the caller's tenant; everything else answers 404, whoever else it belongs to."""
+"""What a path names, found for the caller's tenant; what is somebody else's does not exist."""
 
 import re
 

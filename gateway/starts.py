@@ -1,4 +1,4 @@
-"""The beginning of a run: its intent is committed, its workflow is started, then it is queued or abandoned."""
+"""The beginning of a run: its intent is committed, its workflow started, then it is queued or abandoned."""
 
 import time
 
@@ -11,7 +11,7 @@ from gateway.idempotency import Done, Made, Mutations, in_progress, scope_of
 from gateway.metrics import Metrics
 from gateway.names import session_named
 from protocol.block import InputDraft, TextPart
-from protocol.errors import Conflict, InvalidRequest, RateLimited, Unavailable
+from protocol.errors import Conflict, ErrorBody, InvalidRequest, RateLimited, Unavailable
 from protocol.ids import RunId, SessionId, fresh
 from protocol.principal import Caller
 from protocol.run import RunRequest
@@ -92,8 +92,9 @@ class Starts:
         try:
             await self._engine.start(run_id)
         except Unavailable as fault:
+            error = fault.body()
             abandoned = await self._writer.commit(
-                lambda tx: _abandon(tx, run_id, scope, fault), runs=[run_id]
+                lambda tx: _abandon(tx, run_id, scope, error), runs=[run_id]
             )
             if abandoned:
                 raise
@@ -139,9 +140,9 @@ def _session(tx: Tx, caller: Caller, asked: RunRequest) -> Session | None:
     return session_named(tx.connection, caller.tenant, asked.session_id, param="session_id")
 
 
-def _abandon(tx: Tx, run_id: RunId, scope: Scope | None, fault: Unavailable) -> bool:
+def _abandon(tx: Tx, run_id: RunId, scope: Scope | None, error: ErrorBody) -> bool:
     """False where the workflow was begun after all and has claimed the run."""
-    if not run_end.abandon(tx, run_id, fault.body()):
+    if not run_end.abandon(tx, run_id, error):
         return False
     if scope is not None:
         idempotency.withdraw(tx, scope, run_id)

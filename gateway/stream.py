@@ -1,6 +1,6 @@
 """A run's events as server-sent events: pre-encoded frames, and a comment every 15 seconds."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from starlette.requests import Request
@@ -30,13 +30,20 @@ class Streams:
         self._ping_s = ping_s
 
     def answer(
-        self, request: Request, run_id: RunId, cursor: int, extent: Extent, *, status: int = 200
+        self,
+        request: Request,
+        run_id: RunId,
+        cursor: int,
+        extent: Extent,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The stream of a run after a cursor; 204 where nothing can follow."""
         if extent.ended and cursor == extent.last:
             return Response(status_code=204)
         become_stream(request)
-        return StreamingResponse(self._bytes(run_id, cursor, extent.last), status, _HEADERS)
+        return StreamingResponse(
+            self._bytes(run_id, cursor, extent.last), headers={**_HEADERS, **(headers or {})}
+        )
 
     async def _bytes(self, run_id: RunId, cursor: int, last: int) -> AsyncGenerator[bytes]:
         yield b"retry: 1000\n\n"

@@ -5,12 +5,13 @@ next: blocks that were entered (they have a `position`) and not dropped since.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, func, insert, select, update
 
 from protocol.block import Block
-from protocol.ids import BlockId, RunId
+from protocol.ids import BlockId, CallId, RunId, derived
 from records import bodies
 from records.columns import AnyRow
 from records.tables import blocks
@@ -81,6 +82,17 @@ def head_after(connection: Connection, history: str, position: int) -> tuple[int
     )
     rows = connection.execute(query).all()
     return (rows[-1].position if rows else position), [_block(connection, row.body) for row in rows]
+
+
+def head_before(connection: Connection, history: str, call_id: CallId, asked_at: datetime) -> list[Block]:
+    """The head as a model call saw it: what stood before the call's own first block, or, where it left none,
+    what was there when it was asked."""
+    first = derived("blk_", call_id, 0)
+    position = connection.execute(select(blocks.c.position).where(blocks.c.id == first)).scalar()
+    before = blocks.c.position < position if position is not None else blocks.c.created_at <= asked_at
+    query = select(blocks.c.body).where(blocks.c.history == history, blocks.c.in_head, before)
+    rows = connection.execute(query.order_by(blocks.c.position))
+    return [_block(connection, row.body) for row in rows]
 
 
 def by_ids(connection: Connection, ids: Collection[BlockId]) -> list[Block]:

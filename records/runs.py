@@ -8,11 +8,11 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
 
 from protocol.block import InputBlock, InputDraft
 from protocol.event import RunCreated, RunResumed, RunStarted, RunWaiting
-from protocol.ids import BlockId, CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, derived
+from protocol.ids import BlockId, CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, derived, is_id
 from protocol.noun import Noun
 from protocol.principal import Tenant
 from protocol.run import Limits, Run, RunRequest, RunStatus, WaitingFor
@@ -218,7 +218,7 @@ def list_runs(
     if session_id is not None:
         query = query.where(runs.c.session_id == session_id)
     if status is not None:
-        query = query.where(runs.c.status.in_(("starting", "queued") if status == "queued" else (status,)))
+        query = query.where(_has(status))
     rows, cursor = page_of(connection, query, (runs.c.created_at, runs.c.id), page)
     return Page([record_of(connection, row).run for row in rows], cursor)
 
@@ -234,10 +234,10 @@ def holder(connection: Connection, session_id: SessionId) -> RunId | None:
 def last_of_session(
     connection: Connection, session_id: SessionId, *, before: RunId | None = None
 ) -> RunRecord | None:
-    """The session's newest stateful run, `before` apart."""
+    """The session's newest stateful run, or the newest that is older than `before` (ids sort by time)."""
     query = _select().where(runs.c.session_id == session_id, runs.c.stateful)
     if before is not None:
-        query = query.where(runs.c.id != before)
+        query = query.where(runs.c.id < before)
     newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)
     row = connection.execute(newest).first()
     return None if row is None else record_of(connection, row)
@@ -258,9 +258,37 @@ def open_runs(connection: Connection) -> list[RunId]:
     return list(connection.execute(query).scalars())
 
 
+def open_of(
+    connection: Connection,
+    tenant: Tenant,
+    *,
+    session_id: SessionId | None = None,
+    status: RunStatus | None = None,
+    run_ids: Collection[str] | None = None,
+    limit: int,
+) -> list[RunId]:
+    """The tenant's runs that have not ended, oldest first; each filter that is given narrows them."""
+    query = select(runs.c.id).where(
+        runs.c.completed_at.is_(None),
+        runs.c.org_id == tenant.org_id,
+        runs.c.project_id == tenant.project_id,
+    )
+    if session_id is not None:
+        query = query.where(runs.c.session_id == session_id)
+    if status is not None:
+        query = query.where(_has(status))
+    if run_ids is not None:
+        query = query.where(runs.c.id.in_([name for name in run_ids if is_id("run_", name)]))
+    return list(connection.execute(query.order_by(runs.c.created_at).limit(limit)).scalars())
+
+
 def count_open(connection: Connection) -> int:
     """How many have not ended, over all tenants."""
     return connection.execute(select(func.count()).where(runs.c.completed_at.is_(None))).scalar_one()
+
+
+def _has(status: RunStatus) -> ColumnElement[bool]:
+    return runs.c.status.in_(("starting", "queued") if status == "queued" else (status,))
 
 
 def target_of(request: RunRequest) -> Any:

@@ -1,0 +1,176 @@
+"""Checkpoints as they are served: one queue of what waits for somebody, and what somebody says to it."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.access import Decider, Reader
+from gateway.answers import Listed, many, one
+from gateway.bodies import Body, documented, read_body
+from gateway.gateway import Gateway, Here
+from gateway.idempotency import Made, scope_of
+from gateway.names import checkpoint_named, run_named
+from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
+from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refused
+from protocol.noun import JSON, JSONObject, Noun
+from protocol.principal import Caller
+from records import checkpoints, decisions, principals
+from records.decisions import Verdict
+from records.paging import Page, PageRequest
+from records.tx import Tx
+
+router = APIRouter(tags=["checkpoints"])
+
+RESOLUTIONS = ("succeeded", "failed", "retry")
+
+
+class CheckpointFilter(PageRequest):
+    """Which checkpoints of the project are listed."""
+
+    status: CheckpointStatus | None = None
+    kind: CheckpointKind | None = None
+    run_id: str | None = None
+
+
+class DecisionBody(Noun):
+    """What somebody says. `arguments` goes with approve, `answer` with answer, `expires_in_s` with defer."""
+
+    decision: Literal["approve", "deny", "answer", "defer"]
+    envelope_digest: str | None = None
+    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    arguments: JSONObject | None = None
+    answer: JSON = None
+    expires_in_s: Annotated[int, Field(ge=1, le=366 * 24 * 3600)] | None = None
+
+
+class RevokeBody(Noun):
+    reason: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+@router.get("/v1/checkpoints", response_model=Listed[Checkpoint])
+async def list_checkpoints(
+    here: Here, caller: Reader, asked: Annotated[CheckpointFilter, Query()]
+) -> Response:
+    """With `status=open` the queue of what waits for somebody, subruns included."""
+
+    def query(connection: Connection) -> Page[Checkpoint]:
+        run = run_named(connection, caller.tenant, asked.run_id).run if asked.run_id else None
+        return checkpoints.list_checkpoints(
+            connection,
+            caller.tenant,
+            asked,
+            status=asked.status,
+            kind=asked.kind,
+            run_id=run.id if run else None,
+        )
+
+    return many(await here.database.read(query))
+
+
+@router.get("/v1/checkpoints/{checkpoint_id}", response_model=Checkpoint)
+async def get_checkpoint(here: Here, caller: Reader, checkpoint_id: str) -> Response:
+    return one(await here.database.read(lambda c: checkpoint_named(c, caller.tenant, checkpoint_id)))
+
+
+@router.post(
+    "/v1/checkpoints/{checkpoint_id}:decide",
+    response_model=Checkpoint,
+    openapi_extra=documented("DecisionBody"),
+)
+async def decide_checkpoint(request: Request, here: Here, caller: Decider, checkpoint_id: str) -> Response:
+    """Once and for all, but for `defer`; an approval names the digest of what it approves."""
+    body = await read_body(request)
+    asked = body.parse(DecisionBody)
+    _check_words(asked)
+    verdict = Verdict(**{name: getattr(asked, name) for name in DecisionBody.model_fields})
+    return await _decide(request, here, caller, body, verdict)
+
+
+@router.post(
+    "/v1/checkpoints/{checkpoint_id}:revoke",
+    response_model=Checkpoint,
+    openapi_extra=documented("RevokeBody", required=False),
+)
+async def revoke_checkpoint(request: Request, here: Here, caller: Decider, checkpoint_id: str) -> Response:
+    """Take an approval back before it is spent."""
+    body = await read_body(request)
+    verdict = Verdict(decision="revoke", reason=body.parse(RevokeBody).reason)
+    return await _decide(request, here, caller, body, verdict)
+
+
+async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, verdict: Verdict) -> Response:
+    name = str(request.path_params["checkpoint_id"])
+    before = await here.database.read(lambda c: checkpoint_named(c, caller.tenant, name))
+
+    def unit(tx: Tx) -> Made[Checkpoint]:
+        if before.kind == "outcome_unknown" and verdict.decision == "answer":
+            _check_resolution(verdict.answer)
+        outcome = decisions.decide(tx, _with_roles_of_now(tx.connection, caller), before.id, verdict)
+        if not isinstance(outcome, decisions.Decided):
+            raise _refused(outcome)
+        return Made(before.id, outcome.checkpoint)
+
+    done = await here.mutations.once(scope_of(request, caller), body, unit, runs=[before.run_id])
+    if done.value is not None:
+        here.wakes.wake([before.run_id])
+    after = done.value or await here.database.read(lambda c: checkpoint_named(c, caller.tenant, name))
+    return one(after, done.status, done.headers)
+
+
+def _with_roles_of_now(connection: Connection, caller: Caller) -> Caller:
+    """Roles count as they are when the decision is made, not when the key was looked up."""
+    principal = principals.get(connection, caller.tenant, caller.principal_id)
+    return caller.model_copy(update={"roles": principal.roles if principal else ()})
+
+
+def _check_words(asked: DecisionBody) -> None:
+    """Words that belong to another verb would be lost in silence."""
+    belongs = {"arguments": "approve", "answer": "answer", "expires_in_s": "defer"}
+    for field, verb in belongs.items():
+        if field in asked.model_fields_set and asked.decision != verb:
+            message = f"{field}: it goes with the decision {verb!r} only"
+            raise InvalidRequest("request.invalid_field", message, param=field)
+    if asked.decision == "answer" and "answer" not in asked.model_fields_set:
+        raise InvalidRequest("request.invalid_field", "answer: Field required", param="answer")
+
+
+def _check_resolution(answer: JSON) -> None:
+    resolution = answer.get("resolution") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict) or set(answer) != {"resolution"} or resolution not in RESOLUTIONS:
+        message = f"answer.resolution: one of {', '.join(RESOLUTIONS)} is needed"
+        raise InvalidRequest("checkpoint.answer_invalid", message, param="answer.resolution")
+
+
+def checkpoint_closed(checkpoint: Checkpoint) -> Refused:
+    """Nobody waits for the answer any more."""
+    if checkpoint.status in ("open", "expired"):
+        message = f"the checkpoint's time ended at {checkpoint.expires_at.isoformat()}"
+        return Gone("checkpoint.expired", message)
+    return Conflict(
+        "checkpoint.closed",
+        f"the checkpoint is {checkpoint.status}",
+        details={"status": checkpoint.status},
+    )
+
+
+def _refused(outcome: decisions.Outcome) -> Refused:
+    match outcome:
+        case decisions.Closed(checkpoint=checkpoint):
+            return checkpoint_closed(checkpoint)
+        case decisions.Expired():
+            return Gone("checkpoint.expired", "the checkpoint's time is over")
+        case decisions.DigestMismatch(checkpoint=checkpoint):
+            message = "envelope_digest: it is not the digest of what would be done"
+            details: JSONObject = {"envelope_digest": checkpoint.envelope_digest}
+            return Conflict("checkpoint.digest_mismatch", message, param="envelope_digest", details=details)
+        case decisions.WrongVerb(checkpoint=checkpoint):
+            message = f"decision: a checkpoint of the kind {checkpoint.kind!r} is not answered like that"
+            return InvalidRequest("checkpoint.wrong_verb", message, param="decision")
+        case decisions.RoleMissing(role=role):
+            return Forbidden("checkpoint.role_missing", f"only a {role!r} may decide this")
+        case decisions.NoSuchCheckpoint() | decisions.Decided():
+            return NotFound("checkpoint.not_found", "there is no such checkpoint")
