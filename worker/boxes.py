@@ -24,6 +24,7 @@ from targets.target import Host, Target
 from worker.faults import ending_for, for_retry
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns
+from worker.lineage import lineage
 from worker.places import Places
 from workflows import ports
 from workflows.messages import NotPlaced, Placed, Placing, RunRef, StepRef, TreeLost, TreeResult, TreeSaved
@@ -128,9 +129,9 @@ class Boxes(ports.Boxes):
 
     async def _fill(self, known: KnownRun, target: Target) -> None:
         run_id = known.record.run.id
-        tree = await self._database.read(lambda connection: boxes.last_tree(connection, run_id))
-        kept = await self._database.read(lambda connection: boxes.bundles(connection, run_id))
-        bundles = [self._blobs.get(digest_of) for digest_of in kept]
+        line = await self._database.read(lambda connection: lineage(connection, run_id))
+        tree = line.tree
+        bundles = [self._blobs.get(bundle) for bundle in line.bundles]
         grant = known.snapshot.document.repository
         if grant is not None:
             forge = self._forges.resolve(f"{grant.forge}/{grant.repository}")
@@ -178,7 +179,7 @@ class Boxes(ports.Boxes):
     async def _save_tree(self, known: KnownRun, step: int) -> None:
         run_id = known.record.run.id
         target = await self._places.target(run_id)
-        last = await self._database.read(lambda connection: boxes.last_tree(connection, run_id))
+        last = (await self._database.read(lambda connection: lineage(connection, run_id))).tree
         saved = await target.checkpoint(since=last.commit if last else _seeded(known.snapshot))
         kept = self._blobs.put(saved.bundle) if saved is not None else None
 

@@ -3,11 +3,11 @@
 from temporalio import activity
 
 from protocol.errors import Refused, Unavailable
-from records import boxes
 from records.database import Database
 from targets.forge.forges import Forges
 from worker.faults import for_retry
 from worker.known_runs import KnownRuns
+from worker.lineage import lineage
 from workflows import ports
 from workflows.messages import Look, Looked
 
@@ -30,11 +30,11 @@ class Looks(ports.Looks):
             raise for_retry(fault) from fault
 
     async def _seen(self, order: Look) -> bytes:
-        tree = await self._database.read(lambda connection: boxes.last_tree(connection, order.run_id))
+        line = await self._database.read(lambda connection: lineage(connection, order.run_id))
+        tree = line.tree
         if tree is None:
             raise Refused("run.diff_unavailable", "no step of this run has saved a work tree")
-        kept = await self._database.read(lambda connection: boxes.bundles(connection, order.run_id))
-        bundles = [self._database.blobs.get(digest) for digest in kept]
+        bundles = [self._database.blobs.get(digest) for digest in line.bundles]
         known = await self._known.get(order.run_id)
         grant = known.snapshot.document.repository
         mirror = self._forges.resolve(f"{grant.forge}/{grant.repository}").mirror if grant else None

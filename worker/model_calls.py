@@ -4,6 +4,7 @@ Deltas are coalesced into the log under (call, attempt); what the turn came to i
 blocks and the tool executions that it asks for.
 """
 
+from contextlib import aclosing
 from typing import Any, assert_never
 
 from temporalio import activity
@@ -25,6 +26,7 @@ from worker.faults import for_retry
 from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRuns
+from worker.results import refuse_unread
 from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
 from workflows import ports
 from workflows.messages import ModelTurn, TurnDone, TurnFailed, TurnResult, TurnStopped
@@ -88,9 +90,9 @@ class ModelCalls(ports.ModelCalls):
         self, resolved: Resolved, request: ModelRequest, run_id: RunId, call_id: CallId, attempt: int
     ) -> Answer:
         deltas = Deltas(self._writer, run_id, call_id, attempt)
-        stream = resolved.provider.stream(request, attempt=attempt)
         try:
-            return await collect(stream, deltas)
+            async with aclosing(resolved.provider.stream(request, attempt=attempt)) as stream:
+                return await collect(stream, deltas)
         finally:
             await deltas.close()
 
@@ -236,4 +238,8 @@ def _request(
         arguments=block.arguments,
     )
     tool_executions.request(tx, execution)
-    return PendingCall(tool_execution_id=execution.id, source=source, effect=effect)
+    pending = PendingCall(tool_execution_id=execution.id, source=source, effect=effect)
+    if block.arguments_state in ("ok", "empty"):
+        return pending
+    refuse_unread(tx, record, execution, block)
+    return pending.model_copy(update={"phase": "done"})

@@ -4,14 +4,15 @@ import json
 from typing import Literal
 
 from capabilities.gate import Deny
-from protocol.block import TextPart, ToolResultBlock
+from protocol.block import TextPart, ToolCallBlock, ToolResultBlock
 from protocol.checkpoint import Checkpoint
 from protocol.digest import digest_bytes
 from protocol.ids import BlockId, derived
 from protocol.noun import JSON
 from protocol.tool import ToolExecution
 from records import blocks, effects, tool_executions
-from records.tool_executions import ToolResult
+from records.run_record import RunRecord
+from records.tool_executions import NewToolExecution, ToolResult
 from records.tx import Tx
 from records.writer import Writer
 from worker.act import PREVIEW, Result, cut, failure
@@ -94,6 +95,17 @@ class Results:
 def synthesized(tx: Tx, execution: ToolExecution, text: str) -> ToolResultBlock:
     """The error result of a call that will never have one of its own, so that no call dangles."""
     return _block(tx, execution, failure(text))
+
+
+def refuse_unread(tx: Tx, record: RunRecord, execution: NewToolExecution, block: ToolCallBlock) -> None:
+    """A call whose arguments are cut or no JSON object is answered at once, and never executed."""
+    raw = (block.arguments_raw or "")[:PREVIEW]
+    how = "were cut off" if block.arguments_state == "truncated" else "are not a JSON object"
+    result = failure(f"The call was not executed: its arguments {how}. They were: {raw}")
+    if tool_executions.complete(tx, execution.id, None, _told(result, 0)):
+        made = tool_executions.get(tx.connection, execution.id)
+        assert made is not None
+        _tell_model(tx, record.history, made, result, 0)
 
 
 def _tell_model(tx: Tx, history: str, execution: ToolExecution, result: Result, epoch: int) -> None:

@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from capabilities.branch import default_branch
 from capabilities.catalogue import Catalogue
 from capabilities.policy import Policy
 from capabilities.resolve import ResolveRequest, resolve
@@ -27,6 +28,7 @@ from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.interrupts import take_up
 from worker.known_runs import KnownRuns
+from worker.lineage import inherited
 from workflows import ports
 from workflows.messages import (
     Expiry,
@@ -142,8 +144,10 @@ class Runs(ports.Runs):
 
     async def _repository(self, record: RunRecord) -> RepositoryGrant | None:
         target = record.run.target
-        if target is None or target.repo is None:
+        if target is None:
             return None
+        if target.repo is None:
+            return await self._database.read(lambda connection: inherited(connection, record))
         forge = self._forges.resolve(target.repo.remote)
         base_commit = await forge.mirror.fetch(target.repo.base)
         return RepositoryGrant(
@@ -151,7 +155,7 @@ class Runs(ports.Runs):
             repository=forge.repository,
             base_branch=target.repo.base,
             base_commit=base_commit,
-            branch=target.repo.branch or "",
+            branch=target.repo.branch or default_branch(record.run.id),
         )
 
 

@@ -1,4 +1,4 @@
-"""A look into the saved work tree of a run: the gateway asks through the engine, since it never acts itself."""
+"""A look into the saved work tree of a run: the gateway asks through the engine, it never acts itself."""
 
 from temporalio import workflow
 
