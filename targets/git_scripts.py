@@ -79,6 +79,11 @@ case $told in
     real read-tree "$index"
     real update-index -q --refresh > /dev/null || true
   fi
+  if [ -z "$head$branch" ]; then
+    unset GIT_OBJECT_DIRECTORY
+    cp -R .git/objects/. $ours/objects
+    rm -rf .git
+  fi
   g update-ref refs/rhone/checkpoint "$1"
   ;;
 *)

@@ -16,3 +16,25 @@ def inside(path: str) -> str:
     if within == ".." or within.startswith("../"):
         raise TargetRefused("target.path_refused", f"{path!r} is outside of {ROOT}", param="path")
     return within
+
+
+PROTECTED = frozenset(
+    (
+        ".git",
+        ".vscode",
+        ".idea",
+        ".claude",
+        ".cursor",
+        ".codex",
+        ".gemini",
+        ".opencode",
+        ".mcp.json",
+        ".envrc",
+    )
+)
+"""What tools on somebody's machine run or obey: the shell in the box may write it, the file tools do not."""
+
+
+def protected(path: str) -> str | None:
+    """The part of a path that the file tools do not write."""
+    return next((part for part in path.split("/") if part.lower() in PROTECTED), None)
