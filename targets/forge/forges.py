@@ -20,6 +20,11 @@ from targets.forge.trees import Trees
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
+_FETCHING = GitLimits()
+_LOOKING = GitLimits(seconds=120, file=1024 * 1024 * 1024)
+"""What comes out of a box gets less than what comes from a forge."""
+_PUSHING = PushLimits()
+
 
 @dataclass(frozen=True)
 class Forge:
@@ -42,14 +47,15 @@ class Forges:
         data_dir: Path,
         *,
         allow_file: bool = False,
-        git_limits: GitLimits | None = None,
-        push_limits: PushLimits | None = None,
+        git_limits: GitLimits = _FETCHING,
+        push_limits: PushLimits = _PUSHING,
     ) -> None:
         self._entries = entries
         self._resolve_secret = resolve_secret
         self._data = data_dir
         self._allow_file = allow_file
         self._git = Git(data_dir / "git-home", git_limits)
+        self._guarded = Git(data_dir / "git-home", _LOOKING)
         self._push_limits = push_limits
         self.trees = Trees(self._git, data_dir / "quarantine")
 
@@ -77,7 +83,7 @@ class Forges:
         mirror = Mirror(
             self._git, remote, self._data / "mirrors" / name / owner / f"{repository}.git", full_name
         )
-        quarantine = Quarantine(self._git, remote, mirror, self._data / "quarantine", self._push_limits)
+        quarantine = Quarantine(self._guarded, remote, mirror, self._data / "quarantine", self._push_limits)
         api: ForgeApi
         match entry.kind:
             case "gitea":

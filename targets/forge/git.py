@@ -34,6 +34,7 @@ _PINNED = {
     "maintenance.auto": "false",
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "false",
+    "fetch.unpackLimit": "1",
     "protocol.allow": "never",
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",
@@ -62,7 +63,7 @@ class GitTooLarge(GitFailed):
 class GitLimits(Noun):
     """What one git process may use: seconds, bytes of output, of memory, and of any one file it writes."""
 
-    seconds: float = 120
+    seconds: float = 600
     output: int = 256 * 1024 * 1024
     memory: int = 2 * 1024 * 1024 * 1024
     file: int = 2 * 1024 * 1024 * 1024
@@ -101,7 +102,6 @@ class Git:
         directory: Path | None = None,
         stdin: bytes = b"",
         remote: Remote | None = None,
-        config: Mapping[str, str] | None = None,
         holding: tuple[int, ...] = (),
     ) -> bytes:
         """The output of `git <arguments>`; GitFailed where it does not end with 0.
@@ -109,7 +109,7 @@ class Git:
         The child inherits the descriptors `holding`: a lock on one of them lasts as long as the child does.
         """
         settings, hidden = remote.config() if remote else ({}, ())
-        environment = self._environment({**_PINNED, **settings, **(config or {})})
+        environment = self._environment({**_PINNED, **settings})
         limits = self._limits
         process = await asyncio.create_subprocess_exec(
             *("prlimit", f"--data={limits.memory}", f"--fsize={limits.file}", "--core=0", "git"),
@@ -129,11 +129,13 @@ class Git:
                     _feed(process, stdin), _capped(process, limits.output), _tail(process)
                 )
                 exit_code = await process.wait()
-        except TimeoutError:
-            raise GitTimedOut(f"git {arguments[0]} took longer than {limits.seconds:g} s") from None
-        finally:
-            _kill_group(process)
-            await process.wait()
+        except (TimeoutError, asyncio.CancelledError) as stopped:
+            await _end(process)
+            if isinstance(stopped, TimeoutError):
+                raise GitTimedOut(f"git {arguments[0]} took longer than {limits.seconds:g} s") from None
+            raise
+        if len(output) > limits.output:
+            raise GitTooLarge(f"git {arguments[0]} wrote more than {limits.output} bytes")
         if exit_code != 0:
             text = scrubbed(errors.decode(errors="replace"), hidden)
             if exit_code == -signal.SIGXFSZ or f"signal {signal.SIGXFSZ:d}" in text:
@@ -176,12 +178,13 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
 
 
 async def _capped(process: asyncio.subprocess.Process, cap: int) -> bytes:
+    """Standard output, one byte past the cap at most; who writes more is killed."""
     assert process.stdout is not None
     kept = bytearray()
     while piece := await process.stdout.read(1 << 16):
-        kept += piece
+        kept += piece[: cap + 1 - len(kept)]
         if len(kept) > cap:
-            raise GitTooLarge(f"git wrote more than {cap} bytes")
+            _kill_group(process)
     return bytes(kept)
 
 
@@ -193,7 +196,14 @@ async def _tail(process: asyncio.subprocess.Process) -> bytes:
     return kept
 
 
+async def _end(process: asyncio.subprocess.Process) -> None:
+    _kill_group(process)
+    # A pipe that nobody empties is never seen to end, and the wait for the process would not either.
+    await asyncio.gather(_capped(process, 0), _tail(process))
+    await process.wait()
+
+
 def _kill_group(process: asyncio.subprocess.Process) -> None:
-    # The group outlives its leader where git left a helper behind, so it is always told to end.
+    # Its helpers hold the pipes as well, and may outlive it: all of them are told to end.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

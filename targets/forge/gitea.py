@@ -1,10 +1,9 @@
 """Gitea's pull requests (API v1; Forgejo speaks the same)."""
 
 from collections.abc import AsyncGenerator
-from typing import Any, cast
 
 from protocol.forge import ForgeRepository, PullRequest
-from targets.forge.rest import Rest, refused
+from targets.forge.rest import PullRow, RepositoryRow, Rest
 
 _PAGE = 50
 _PAGES = 10
@@ -19,8 +18,8 @@ class Gitea:
         self._about = f"{owner}/{repository}"
 
     async def repository(self) -> ForgeRepository:
-        body = cast(Any, (await self._rest.get(self._path, {}, about=self._about)).body)
-        return ForgeRepository(name=body["full_name"], default_branch=body["default_branch"])
+        row = (await self._rest.get(self._path, {}, about=self._about)).read(RepositoryRow)
+        return ForgeRepository(name=row.full_name, default_branch=row.default_branch)
 
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
         rows = self._newest_first(head, base, "all")
@@ -33,9 +32,7 @@ class Gitea:
             there = await anext(self._newest_first(head, base, "open"), None)
             if there is not None:
                 return there
-        if answer.status >= 400:
-            raise refused(self._about, answer)
-        return _read(cast(Any, answer.body))
+        return _noun(answer.read(PullRow))
 
     async def _newest_first(self, head: str, base: str, state: str) -> AsyncGenerator[PullRequest]:
         # The API filters by base, not by head. What is looked for is one that we may just have opened, so a
@@ -43,22 +40,22 @@ class Gitea:
         for page in range(1, _PAGES + 1):
             query = {"state": state, "base_branch": base, "limit": _PAGE, "page": page}
             answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
-            rows = cast(list[Any], answer.body)
+            rows = answer.read(list[PullRow])
             for row in rows:
-                ours = row["head"]["repo_id"] == row["base"]["repo_id"]
-                if ours and (row["head"]["label"], row["base"]["label"]) == (head, base):
-                    yield _read(row)
+                ours = row.head.repo_id == row.base.repo_id
+                if ours and (row.head.label, row.base.label) == (head, base):
+                    yield _noun(row)
             if len(rows) < _PAGE:
                 return
 
 
-def _read(row: Any) -> PullRequest:
+def _noun(row: PullRow) -> PullRequest:
     # `ref` becomes another name when the branch is gone; `label` stays the branch.
     return PullRequest(
-        number=row["number"],
-        url=row["html_url"],
-        head=row["head"]["label"],
-        base=row["base"]["label"],
-        head_id=row["head"]["sha"],
-        state="merged" if row["merged"] else row["state"],
+        number=row.number,
+        url=row.html_url,
+        head=row.head.label,
+        base=row.base.label,
+        head_id=row.head.sha,
+        state="merged" if row.merged_at else row.state,
     )

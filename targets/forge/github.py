@@ -1,9 +1,9 @@
 """GitHub's pull requests, after its public documentation; it has not met the live service."""
 
-from typing import Any, cast
-
 from protocol.forge import ForgeRepository, PullRequest
-from targets.forge.rest import Rest, refused
+from targets.forge.rest import PullRow, RepositoryRow, Rest
+
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
 
 class GitHub:
@@ -16,11 +16,11 @@ class GitHub:
         self._about = f"{owner}/{repository}"
 
     async def repository(self) -> ForgeRepository:
-        body = cast(Any, (await self._rest.get(self._path, {}, about=self._about)).body)
-        return ForgeRepository(name=body["full_name"], default_branch=body["default_branch"])
+        row = (await self._rest.get(self._path, {}, about=self._about)).read(RepositoryRow)
+        return ForgeRepository(name=row.full_name, default_branch=row.default_branch)
 
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
-        rows = await self._list(head, base, "all")
+        rows = await self._newest_first(head, base, "all")
         return next((row for row in rows if row.head_id == head_id), None)
 
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
@@ -28,26 +28,24 @@ class GitHub:
         answer = await self._rest.post(f"{self._path}/pulls", draft, about=self._about)
         if answer.status == 422:
             # The same status says "already exists" and much else; which one, the list tells.
-            there = await self._list(head, base, "open")
+            there = await self._newest_first(head, base, "open")
             if there:
                 return there[0]
-        if answer.status >= 400:
-            raise refused(self._about, answer)
-        return _read(cast(Any, answer.body))
+        return _noun(answer.read(PullRow))
 
-    async def _list(self, head: str, base: str, state: str) -> list[PullRequest]:
-        """Newest first. The filter by head finds only branches of this repository when its owner is named."""
+    async def _newest_first(self, head: str, base: str, state: str) -> list[PullRequest]:
+        """The head's owner keeps out the branches of forks that have the same name."""
         query = {"state": state, "head": f"{self._owner}:{head}", "base": base, "per_page": 100}
         answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
-        return [_read(row) for row in cast(list[Any], answer.body)]
+        return [_noun(row) for row in answer.read(list[PullRow])]
 
 
-def _read(row: Any) -> PullRequest:
+def _noun(row: PullRow) -> PullRequest:
     return PullRequest(
-        number=row["number"],
-        url=row["html_url"],
-        head=row["head"]["ref"],
-        base=row["base"]["ref"],
-        head_id=row["head"]["sha"],
-        state="merged" if row.get("merged_at") else row["state"],
+        number=row.number,
+        url=row.html_url,
+        head=row.head.ref,
+        base=row.base.ref,
+        head_id=row.head.sha,
+        state="merged" if row.merged_at else row.state,
     )

@@ -11,6 +11,7 @@ from protocol.errors import InvalidRequest, Unavailable
 from targets.forge.faults import REMOTE, branch_not_found, clone_fault
 from targets.forge.git import Git, GitFailed, Remote
 
+_PACKS = 40
 _LOCK_POLL = 0.02
 _LOCK_WITHIN = 300.0
 
@@ -18,11 +19,14 @@ _LOCK_WITHIN = 300.0
 class Mirror:
     """The mirror of `repository` at `directory`; any number of workers on a machine may share it."""
 
-    def __init__(self, git: Git, remote: Remote, directory: Path, repository: str) -> None:
+    def __init__(
+        self, git: Git, remote: Remote, directory: Path, repository: str, packs: int = _PACKS
+    ) -> None:
         self._git = git
         self._remote = remote
         self.directory = directory
         self.repository = repository
+        self._packs = packs
 
     async def fetch(self, base_branch: str) -> str:
         """Bring the mirror up to date with one branch, whole history; the commit it is at."""
@@ -33,6 +37,7 @@ class Mirror:
             async with self._locked() as lock:
                 await self._make()
                 await self._fetch(f"+{ref}:{ref}", lock)
+                await self._join_packs(lock)
                 return (await self._read("rev-parse", "--verify", f"{ref}^{{commit}}")).strip()
         except GitFailed as failed:
             if "couldn't find remote ref" in failed.text or "invalid refspec" in failed.text:
@@ -103,6 +108,12 @@ class Mirror:
             remote=self._remote,
             holding=(lock,),
         )
+
+    async def _join_packs(self, lock: int) -> None:
+        """Each fetch adds a pack; joined now and then, with every object that any of them has."""
+        if len([*self.directory.glob("objects/pack/*.pack")]) > self._packs:
+            flags = ("-q", "-d", "--geometric=2")
+            await self._git.run("repack", *flags, directory=self.directory, holding=(lock,))
 
     async def _read(self, *arguments: str) -> str:
         return (await self._git.run(*arguments, directory=self.directory)).decode()

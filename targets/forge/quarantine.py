@@ -36,14 +36,12 @@ class PushLimits(Noun):
 class Quarantine:
     """Prepares and redeems the pushes of one repository."""
 
-    def __init__(
-        self, git: Git, remote: Remote, mirror: Mirror, directory: Path, limits: PushLimits | None = None
-    ) -> None:
+    def __init__(self, git: Git, remote: Remote, mirror: Mirror, directory: Path, limits: PushLimits) -> None:
         self._git = git
         self._remote = remote
         self._mirror = mirror
         self._directory = directory
-        self._limits = limits or PushLimits()
+        self._limits = limits
 
     async def prepare(self, grant: RepositoryGrant, bundle: bytes) -> Examined:
         """What the bundle would move, measured against the grant and rendered; changes nothing anywhere."""
@@ -160,8 +158,9 @@ class Quarantine:
             yield repository
 
     async def _unpack(self, repository: Path, bundle: Bundle) -> None:
-        flags = ("--stdin", "--fix-thin", "--strict", f"--max-input-size={self._limits.bundle}")
-        await self._git.run("index-pack", *flags, directory=repository, stdin=bundle.pack)
+        await self._git.run(
+            "index-pack", "--stdin", "--fix-thin", "--strict", directory=repository, stdin=bundle.pack
+        )
 
 
 def _only_head(bundle: Bundle, ref: str) -> str:

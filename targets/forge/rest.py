@@ -1,10 +1,10 @@
-"""The part of a forge that is not git: its REST API."""
+"""The part of a forge that is not git: its REST API. Gitea took GitHub's shapes, so both are read here."""
 
-import json
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
 
 import httpx2
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from protocol.errors import Fault, InvalidRequest, RateLimited, Unavailable
 from protocol.forge import ForgeRepository, PullRequest
@@ -12,8 +12,12 @@ from protocol.noun import JSON
 from targets.forge.faults import REMOTE, status_fault
 from targets.forge.git import scrubbed
 
+T = TypeVar("T")
+
 _SECONDS = 30.0
 _ANSWER_CAP = 16 * 1024 * 1024
+_UNAVAILABLE = "git.forge_unavailable"
+_REFUSED = "git.forge_refused"
 
 
 class ForgeApi(Protocol):
@@ -30,21 +34,53 @@ class ForgeApi(Protocol):
         ...
 
 
-class Answer:
-    """A status and a JSON body."""
+class SideRow(BaseModel):
+    label: str
+    ref: str
+    sha: str
+    repo_id: int = 0
 
-    def __init__(self, status: int, body: JSON, text: str) -> None:
+
+class PullRow(BaseModel):
+    number: int
+    html_url: str
+    state: Literal["open", "closed"]
+    merged_at: str | None = None
+    head: SideRow
+    base: SideRow
+
+
+class RepositoryRow(BaseModel):
+    full_name: str
+    default_branch: str
+
+
+class Answer:
+    """What the forge said to a request about a repository."""
+
+    def __init__(self, about: str, status: int, text: str) -> None:
         self.status = status
-        self.body = body
-        self.text = text
+        self._about = about
+        self._text = text
+
+    def read(self, kind: type[T]) -> T:
+        """The answer as `kind`; Refused where the forge said no."""
+        if self.status >= 400:
+            raise InvalidRequest(_REFUSED, f"{self._about}: {self.status} {self._text[:500]}")
+        try:
+            return TypeAdapter(kind).validate_json(self._text)
+        except ValidationError as error:
+            message = f"{self._about}: the answer has not the shape of a forge's"
+            raise Unavailable(_UNAVAILABLE, message, param=REMOTE) from error
 
 
 class Rest:
     """Speaks JSON with one API address; the token goes to that address and nowhere else."""
 
-    def __init__(self, url: str, token: Callable[[], str]) -> None:
+    def __init__(self, url: str, token: Callable[[], str], headers: Mapping[str, str] | None = None) -> None:
         self._url = url
         self._token = token
+        self._headers = {"Accept": "application/json", **(headers or {})}
 
     async def get(self, path: str, query: Mapping[str, str | int], *, about: str) -> Answer:
         return await self._send("GET", path, about, query=query)
@@ -63,7 +99,7 @@ class Rest:
         body: Mapping[str, JSON] | None = None,
     ) -> Answer:
         token = self._token()
-        headers = {"Authorization": f"token {token}", "Accept": "application/json"}
+        headers = {**self._headers, "Authorization": f"token {token}"}
         # Neither proxies nor .netrc files of the machine, and never a redirect: the token stays here.
         async with httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=_SECONDS) as client:
             request = client.build_request(
@@ -71,45 +107,32 @@ class Rest:
             )
             try:
                 response = await client.send(request, stream=True)
-                raw = await _capped(response)
+                raw = await _capped(response, about)
             except httpx2.HTTPError as error:
                 words = scrubbed(f"{type(error).__name__}: {error}", (token,))
-                raise Unavailable("git.forge_unavailable", f"{about}: {words}", param=REMOTE) from None
-        text = scrubbed(raw.decode(errors="replace"), (token,))
+                raise Unavailable(_UNAVAILABLE, f"{about}: {words}", param=REMOTE) from None
         if response.is_success or (method == "POST" and response.status_code in (409, 422)):
-            return Answer(response.status_code, _parsed(text, about), text)
+            text = scrubbed(raw.decode(errors="replace"), (token,))
+            return Answer(about, response.status_code, text)
         raise _fault(response, about)
 
 
-async def _capped(response: httpx2.Response) -> bytes:
+async def _capped(response: httpx2.Response, about: str) -> bytes:
     kept = bytearray()
     async for piece in response.aiter_bytes():
         kept += piece
         if len(kept) > _ANSWER_CAP:
-            raise Unavailable("git.forge_unavailable", f"an answer of more than {_ANSWER_CAP} bytes")
+            message = f"{about}: an answer of more than {_ANSWER_CAP} bytes"
+            raise Unavailable(_UNAVAILABLE, message, param=REMOTE)
     return bytes(kept)
-
-
-def _parsed(text: str, about: str) -> JSON:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Unavailable(
-            "git.forge_unavailable", f"{about}: the answer is not JSON", param=REMOTE
-        ) from error
 
 
 def _fault(response: httpx2.Response, about: str) -> Fault:
     hint = response.headers.get("retry-after", "")
     retry_after = float(hint) if hint.isdigit() else None
+    status = response.status_code
     # GitHub says 403 for both; only one of them passes.
     exhausted = response.headers.get("x-ratelimit-remaining") == "0"
-    if response.status_code == 403 and (retry_after is not None or exhausted):
+    if status == 403 and (retry_after is not None or exhausted):
         return RateLimited("git.rate_limited", f"{about}: too many requests", retry_after=retry_after)
-    return status_fault(
-        response.status_code, about, "git.forge_unavailable", "git.forge_refused", retry_after
-    )
-
-
-def refused(about: str, answer: Answer) -> InvalidRequest:
-    return InvalidRequest("git.forge_refused", f"{about}: {answer.status} {answer.text[:500]}")
+    return status_fault(status, about, _UNAVAILABLE, _REFUSED, retry_after)

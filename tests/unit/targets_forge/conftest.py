@@ -9,6 +9,7 @@ import pytest
 from protocol.config import ForgeEntry
 from protocol.secret import SecretRef
 from targets.forge.forges import Forge, Forges
+from targets.forge.git import GitLimits
 from targets.forge.quarantine import PushLimits
 from tests.conformance.forge_world import Tree, git
 
@@ -30,7 +31,12 @@ class DirectoryWorld:
         first.git("push", "-q", str(self.origin), "main")
 
     def forges(
-        self, data: Path | None = None, *, allow_file: bool = True, push_limits: PushLimits | None = None
+        self,
+        data: Path | None = None,
+        *,
+        allow_file: bool = True,
+        git_limits: GitLimits | None = None,
+        push_limits: PushLimits | None = None,
     ) -> Forges:
         entry = ForgeEntry(kind="directory", url=f"file://{self.root}/forge", tokenRef=_TOKEN, owner="acme")
         return Forges(
@@ -38,7 +44,8 @@ class DirectoryWorld:
             lambda ref: "unused",
             data or self._fresh("data"),
             allow_file=allow_file,
-            push_limits=push_limits,
+            git_limits=git_limits or GitLimits(),
+            push_limits=push_limits or PushLimits(),
         )
 
     def worker(self) -> Forge:

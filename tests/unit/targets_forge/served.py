@@ -1,15 +1,21 @@
 """A web server for git on the loopback, which asks for a token and remembers who said what to it."""
 
+import json
 import os
 import subprocess
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 TOKEN = "tok-5d3c0ffee-secret"
+
+
+_API = "/api/v3"
+Api = Callable[[str, str, bytes], tuple[int, object]]
+"""What answers a REST request: method, path and body in, status and JSON out."""
 
 
 class Served(ThreadingHTTPServer):
@@ -24,6 +30,8 @@ class Served(ThreadingHTTPServer):
         self.token_in_arguments = False
         self.status: int | None = None
         self.location = ""
+        self.headers: dict[str, str] = {}
+        self.api: Api | None = None
         self.only_files = False
         self.hang = threading.Event()
         self.held = threading.Event()
@@ -60,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
-    def log_message(self, *args: object) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Quiet."""
 
     def _answer(self) -> None:
@@ -75,6 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._short(server.status)
         elif not authorization:
             self._short(401)
+        elif server.api and self.path.startswith(_API):
+            status, answer = server.api(self.command, self.path.removeprefix(_API), body)
+            self._send(status, json.dumps(answer).encode())
         elif not self.server.only_files and ("service=" in self.path or self.command == "POST"):
             self._git(body)
         else:
@@ -129,12 +140,16 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.server.root / urlsplit(self.path).path.lstrip("/")
         if not path.is_file():
             return self._short(404)
-        content = path.read_bytes()
-        self.send_response(200)
+        self._send(200, path.read_bytes())
+        return None
+
+    def _send(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        return None
 
 
 def _in_any_command_line(text: str) -> bool:

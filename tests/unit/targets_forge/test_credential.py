@@ -115,15 +115,22 @@ async def test_submodules_are_not_visited(
 async def test_the_configuration_of_the_machine_has_no_say(
     served: Served, elsewhere: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    forge = worker(served, tmp_path / "before")
+    push, bundle, _ = await prepared_change(forge, tmp_path / "run")
     home = tmp_path / "home"
     home.mkdir()
     trap = tmp_path / "executed"
     helper = f"!touch {trap};"
     included = home / "included"
     included.write_text(f'[url "{elsewhere.url}/"]\n\tinsteadOf = {served.url}/\n')
+    for hook in ("reference-transaction", "pre-push", "post-index-change", "push-to-checkout"):
+        (home / "template" / "hooks" / hook).parent.mkdir(parents=True, exist_ok=True)
+        (home / "template" / "hooks" / hook).write_text(f"#!/bin/sh\ntouch {trap}\n")
+        (home / "template" / "hooks" / hook).chmod(0o755)
     (home / ".gitconfig").write_text(
         f'[includeIf "gitdir:/**"]\n\tpath = {included}\n[include]\n\tpath = {included}\n'
         f"[credential]\n\thelper = {helper}\n[core]\n\tfsmonitor = {helper}\n\taskPass = {helper}\n"
+        f"\thooksPath = {home}/template/hooks\n[init]\n\ttemplateDir = {home}/template\n"
     )
     (home / ".netrc").write_text("machine 127.0.0.1 login other password other\n")
     (home / ".netrc").chmod(0o600)
@@ -138,11 +145,13 @@ async def test_the_configuration_of_the_machine_has_no_say(
         "HTTP_PROXY": elsewhere.url,
         "all_proxy": elsewhere.url,
         "GIT_TRACE_CURL": str(trap),
+        "GIT_TEMPLATE_DIR": str(home / "template"),
         "GIT_DIR": str(home),
     }.items():
         monkeypatch.setenv(name, value)
-    forge = worker(served, tmp_path / "data")
-    await forge.mirror.fetch("main")
+    other = worker(served, tmp_path / "data")
+    await perform(other, push, bundle)
+    assert await other.mirror.fetch("main") == push.base
     served.status = 401
     assert isinstance(await fault_of_fetch(forge), Forbidden)
     with pytest.raises(Forbidden):

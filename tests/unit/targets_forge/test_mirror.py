@@ -1,11 +1,14 @@
 """Mirrors: shared by workers, growing only, and clean after a death in the middle."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
 
 from protocol.errors import Fault, InvalidRequest
+from targets.forge.git import Git, GitLimits, Remote
+from targets.forge.mirror import Mirror
 from tests.conformance.forge_world import Tree, git
 from tests.unit.targets_forge.conftest import DirectoryWorld
 
@@ -76,6 +79,32 @@ async def test_only_asked_for_branches_and_no_tags_are_fetched(world: DirectoryW
     mirror = world.worker().mirror
     await mirror.fetch("main")
     assert git(mirror.directory, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+async def test_a_repository_beyond_the_limit_is_refused_for_good(world: DirectoryWorld) -> None:
+    clone = world.colleague()
+    clone.commit({"noise.txt": random.Random(1).randbytes(500_000).hex()})
+    clone.git("push", "-q", "origin", "main")
+    for limits in (GitLimits(file=100_000), GitLimits(seconds=0.001)):
+        with pytest.raises(Fault) as caught:
+            await world.forges(git_limits=limits).resolve("forge/demo").mirror.fetch("main")
+        assert (caught.value.code, caught.value.param) == ("git.clone_failed", "target.repo.remote")
+        assert caught.value.retryable == (limits.seconds < 1)
+
+
+async def test_packs_are_joined_without_losing_a_commit(world: DirectoryWorld, tmp_path: Path) -> None:
+    few = Mirror(
+        Git(tmp_path / "home"), Remote(f"file://{world.origin}"), tmp_path / "m.git", "demo", packs=3
+    )
+    clone = world.colleague()
+    commits: list[str] = []
+    for number in range(8):
+        clone.git("checkout", "-q", "--orphan", f"other-{number}")
+        commits.append(clone.commit({"f": str(number)}))
+        clone.git("push", "-q", "-f", "origin", "HEAD:main")
+        assert await few.fetch("main") == commits[-1]
+    assert len([*few.directory.glob("objects/pack/*.pack")]) <= 4
+    assert [await few.has(commit) for commit in commits] == [True] * 8
 
 
 @pytest.mark.parametrize("name", ["*", "a b", "main:refs/heads/x", "", "-x", "--upload-pack=id", "x" * 5_000])
