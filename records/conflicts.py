@@ -9,5 +9,5 @@ from sqlalchemy.dialects import postgresql, sqlite
 def insert_unless_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Whether the row went in: false where a unique value of it was taken."""
     kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-    done = connection.execute(kind.insert(table).values(**row).on_conflict_do_nothing())
-    return done.rowcount == 1
+    insert = kind.insert(table).values(**row).on_conflict_do_nothing()
+    return connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount == 1

@@ -33,6 +33,7 @@ class Database:
         self.url = url
         self.blobs = blobs
         self.engine = engine
+        self._snapshot = sqlite.SNAPSHOT if self.is_sqlite else postgresql.SNAPSHOT
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
 
     @classmethod
@@ -54,24 +55,33 @@ class Database:
             raise unavailable(error) or error from error
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, query)
+        """What `query` sees in one snapshot, however many statements it makes."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, self._read, query, self._snapshot
+        )
 
-    def read_now(self, query: Callable[[Connection], T]) -> T:
-        """A read in the caller's own thread."""
+    async def look(self, query: Callable[[Connection], T]) -> T:
+        """A read whose statements each see their own moment: cheaper by two round trips on PostgreSQL."""
+        return await self._off_loop(query, None)
+
+    async def _off_loop(self, query: Callable[[Connection], T], begin: str | None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query, begin)
+
+    def _read(self, query: Callable[[Connection], T], begin: str | None) -> T:
         try:
             try:
-                return self._read(query)
+                return self._with(query, begin)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                return self._read(query)
+                return self._with(query, begin)
         except STORAGE_ERRORS as error:
             raise unavailable(error) or error from error
 
-    def _read(self, query: Callable[[Connection], T]) -> T:
+    def _with(self, query: Callable[[Connection], T], begin: str | None) -> T:
         with self.engine.connect() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN")
+            if begin is not None:
+                connection.exec_driver_sql(begin)
             return query(connection)
 
     async def ping(self) -> None:

@@ -25,7 +25,7 @@ _SQLITE_AWAY = frozenset(
     }
 )
 _COLLISIONS = (pg.DeadlockDetected, pg.SerializationFailure)
-_READ_ONLY = (pg.ReadOnlySqlTransaction, pg.InFailedSqlTransaction)
+_READ_ONLY = pg.ReadOnlySqlTransaction
 
 
 def away(reason: str) -> Unavailable:

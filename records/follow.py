@@ -22,7 +22,7 @@ async def follow(
     """Pages without a gap; it ends after the terminal event. A lost hint costs one second."""
     with hints.subscribe(("events", run_id)) as grown:
         while True:
-            page, over = await database.read(partial(_look, run_id=run_id, after_seq=after_seq))
+            page, over = await database.look(partial(_look, run_id=run_id, after_seq=after_seq))
             if page:
                 yield page
                 after_seq = page[-1].seq
@@ -38,4 +38,4 @@ def _look(connection: Connection, run_id: RunId, after_seq: int) -> tuple[list[S
     if page:
         return page, page[-1].type in TERMINAL_EVENTS
     extent = events.extent(connection, run_id)
-    return page, extent is None or extent.ended
+    return page, extent is None or (extent.ended and extent.last <= after_seq)

@@ -2,7 +2,7 @@
 
 A hint may be lost; who follows looks by itself once a second. `publish` is called from the writer's thread
 right after a commit and neither blocks nor raises. Across the processes of one machine hints go by
-`records.machine_hints`, across machines by `records.postgresql_hints`; both stand on `LocalHints`.
+`records.machine_hints`, across machines with the commit itself; both stand on `LocalHints`.
 """
 
 import asyncio
@@ -10,9 +10,31 @@ from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol
 
+import orjson
+
 from protocol.ids import RunId
 
 Topic = tuple[Literal["events", "inbox"], RunId]
+
+_KINDS: dict[str, Literal["events", "inbox"]] = {"e": "events", "i": "inbox"}
+
+
+def encode(hints: Mapping[Topic, int], limit: int) -> list[bytes]:
+    """Hints as messages of at most `limit` bytes."""
+    data = orjson.dumps([(kind[0], run_id, number) for (kind, run_id), number in hints.items()])
+    if len(data) <= limit:
+        return [data]
+    items = list(hints.items())
+    half = len(items) // 2
+    return [*encode(dict(items[:half]), limit), *encode(dict(items[half:]), limit)]
+
+
+def decode(data: bytes | str) -> dict[Topic, int]:
+    """What a message tells; nothing where it is not one of ours."""
+    try:
+        return {(_KINDS[kind], RunId(run_id)): int(number) for kind, run_id, number in orjson.loads(data)}
+    except (ValueError, TypeError, KeyError):
+        return {}
 
 
 class Subscription:

@@ -3,13 +3,14 @@
 These few statements run for every commit, so they go straight to the driver; all others are SQLAlchemy Core.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from protocol.ids import RunId, SessionId
+from records.hints import Topic
 
 
 class LogRow(NamedTuple):
@@ -38,8 +39,10 @@ class Link(Protocol):
 
     def has_key(self, run_id: RunId, key: str) -> bool: ...
 
-    def commit(self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]]) -> None:
-        """Store the events and each log's new `last_seq`, and commit."""
+    def commit(
+        self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]
+    ) -> None:
+        """Store the events and each log's new `last_seq`; commit; hint, where the engine carries hints."""
         ...
 
     def rollback(self) -> None: ...

@@ -12,17 +12,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
-import orjson
-
-from protocol.ids import RunId
-from records.hints import LocalHints, Topic
+from records.hints import LocalHints, Topic, decode, encode
 
 DATAGRAM = 32 * 1024
 RETRY_S = 0.005
 LIST_AGAIN_S = 0.5
-_LETTERS: dict[str, str] = {"e": "events", "i": "inbox"}
 
 
 class MachineHints(LocalHints):
@@ -93,7 +88,7 @@ class MachineHints(LocalHints):
         return self._peers
 
     def _send(self, peer: str, hints: Mapping[Topic, int]) -> None:
-        for data in _datagrams(hints):
+        for data in encode(hints, DATAGRAM):
             try:
                 self._outbound.sendto(data, self._path(peer))
             except BlockingIOError:
@@ -130,30 +125,6 @@ class MachineHints(LocalHints):
             except BlockingIOError:
                 return
             self.deliver(decode(data))
-
-
-def encode(hints: Mapping[Topic, int]) -> bytes:
-    return orjson.dumps([(kind[0], run_id, number) for (kind, run_id), number in hints.items()])
-
-
-def decode(data: bytes) -> dict[Topic, int]:
-    """What a datagram tells; nothing where it is not one of ours."""
-    try:
-        return {
-            cast("Topic", (_LETTERS[letter], RunId(run_id))): int(number)
-            for letter, run_id, number in orjson.loads(data)
-        }
-    except (ValueError, TypeError, KeyError):
-        return {}
-
-
-def _datagrams(hints: Mapping[Topic, int]) -> list[bytes]:
-    data = encode(hints)
-    if len(data) <= DATAGRAM:
-        return [data]
-    items = list(hints.items())
-    half = len(items) // 2
-    return [*_datagrams(dict(items[:half])), *_datagrams(dict(items[half:]))]
 
 
 def _datagram_socket() -> socket.socket:

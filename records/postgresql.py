@@ -1,13 +1,17 @@
 """PostgreSQL as the records of many machines: row locks on runs, the server's clock, limits on every wait."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from protocol.ids import RunId
+from records.hints import Topic, encode
 from records.link import EventRow, LogRow
 
 # A stopped process must not keep its runs locked: the server ends a transaction that idles.
@@ -33,7 +37,7 @@ def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
         url,
         pool_size=readers,
         max_overflow=1,
-        isolation_level="REPEATABLE READ",
+        isolation_level="AUTOCOMMIT",
         connect_args={**CONNECT, "options": options},
     )
 
@@ -44,50 +48,76 @@ def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
     return made
 
 
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+CHANNEL = "rhone_hints"
+_PAYLOAD = 7_900  # a NOTIFY carries less than 8,000 bytes
+
+_PREPARED = (
+    "PREPARE rhone_lock(text) AS SELECT id, session_id, last_seq, completed_at IS NOT NULL"
+    " FROM runs WHERE id = $1 FOR NO KEY UPDATE",
+    "PREPARE rhone_clock AS SELECT date_trunc('milliseconds', clock_timestamp())",
+    "PREPARE rhone_append(text, bigint, text, text, text) AS"
+    " INSERT INTO events (run_id, seq, type, key, data) VALUES ($1, $2, $3, $4, $5)",
+    "PREPARE rhone_append_all(json) AS INSERT INTO events (run_id, seq, type, key, data)"
+    " SELECT e->>0, (e->>1)::bigint, e->>2, e->>3, e->>4 FROM json_array_elements($1) AS e",
+    "PREPARE rhone_advance(bigint, text) AS UPDATE runs SET last_seq = $1 WHERE id = $2",
+    f"PREPARE rhone_notify(text) AS SELECT pg_notify('{CHANNEL}', $1)",
+)
+
+
 class PostgreSQLLink:
-    """Runs are locked in sorted order, so that two writers never wait for each other."""
+    """Runs are locked in sorted order, so that two writers never wait for each other.
+
+    Begin and commit are one round trip each: several prepared statements sent as one simple query, which
+    costs half of the same in pipeline mode.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        self.connection = connection
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
-        raw.prepare_threshold = 2
         self._raw: psycopg.Connection[Any] = raw
+        self._batch = psycopg.ClientCursor(raw)
+        for statement in _PREPARED:
+            self._batch.execute(statement)
 
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
-        locked: psycopg.Cursor[Any] | None = None
-        with self._raw.pipeline():
-            self._raw.execute("BEGIN")
-            if runs:
-                locked = self._raw.execute(
-                    "SELECT id, session_id, last_seq, completed_at IS NOT NULL FROM runs"
-                    " WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
-                    (list(runs),),
-                )
-            clock = self._raw.execute("SELECT date_trunc('milliseconds', clock_timestamp())")
-        (now,) = clock.fetchone() or (None,)
-        assert isinstance(now, datetime)
-        rows = [LogRow(*row) for row in locked.fetchall()] if locked is not None else []
+        locks = "EXECUTE rhone_lock(%s);" * len(runs)
+        self._batch.execute(f"BEGIN; {locks} EXECUTE rhone_clock", runs)  # pyright: ignore[reportArgumentType]
+        rows: list[LogRow] = []
+        for _ in runs:
+            self._batch.nextset()
+            rows += [LogRow(*row) for row in self._batch.fetchall()]
+        self._batch.nextset()
+        ((now,),) = self._batch.fetchall()
         return now.astimezone(UTC), rows
 
     def has_key(self, run_id: RunId, key: str) -> bool:
         found = self._raw.execute("SELECT 1 FROM events WHERE run_id = %s AND key = %s", (run_id, key))
         return found.fetchone() is not None
 
-    def commit(self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]]) -> None:
-        with self._raw.pipeline():
-            if events:
-                self._raw.execute(
-                    "INSERT INTO events (run_id, seq, type, key, data)"
-                    " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[])",
-                    [list(column) for column in zip(*events, strict=True)],
-                )
-                self._raw.execute(
-                    "UPDATE runs SET last_seq = new.seq"
-                    " FROM unnest(%s::bigint[], %s::text[]) AS new(seq, id) WHERE runs.id = new.id",
-                    [list(column) for column in zip(*logs, strict=True)],
-                )
-            self._raw.execute("COMMIT")
+    def commit(
+        self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]
+    ) -> None:
+        """Hints are sent behind the commit: inside it, one lock of the server would queue all commits."""
+        if self._raw.info.transaction_status == TransactionStatus.INERROR:
+            raise errors.InFailedSqlTransaction("a statement of this transaction has failed")
+        parts: list[str] = []
+        values: list[Any] = []
+        if len(events) == 1:
+            parts.append("EXECUTE rhone_append(%s, %s, %s, %s, %s)")
+            values += events[0]
+        elif events:
+            parts.append("EXECUTE rhone_append_all(%s)")
+            values.append(orjson.dumps([tuple(row) for row in events]).decode())
+        for log in logs:
+            parts.append("EXECUTE rhone_advance(%s, %s)")
+            values += log
+        parts.append("COMMIT")
+        for payload in encode(hints, _PAYLOAD) if hints else ():
+            parts.append("EXECUTE rhone_notify(%s)")
+            values.append(payload.decode())
+        self._batch.execute(";".join(parts), values)  # pyright: ignore[reportArgumentType]
 
     def rollback(self) -> None:
         self._raw.rollback()

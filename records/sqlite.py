@@ -2,16 +2,18 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from protocol.ids import RunId
+from records.hints import Topic
 from records.link import EventRow, LogRow
 
 CLOCK = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
+SNAPSHOT = "BEGIN"
 PATIENCE_S = 5.0
 
 _SETTINGS = (
@@ -46,7 +48,7 @@ class SQLiteLink:
     """Writes begin IMMEDIATE: the lock is taken before anything is read."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        self.connection = connection
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.execute("PRAGMA busy_timeout=0")
@@ -82,7 +84,9 @@ class SQLiteLink:
         found = self._raw.execute("SELECT 1 FROM events WHERE run_id = ? AND key = ?", (run_id, key))
         return found.fetchone() is not None
 
-    def commit(self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]]) -> None:
+    def commit(
+        self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]
+    ) -> None:
         if events:
             self._raw.executemany(
                 "INSERT INTO events (run_id, seq, type, key, data) VALUES (?,?,?,?,?)", events

@@ -76,7 +76,7 @@ class Tx:
 
     def commit(self) -> None:
         ends = {event.run_id: event.seq for event in self._events}
-        self._link.commit(self._events, [(seq, run_id) for run_id, seq in ends.items()])
+        self._link.commit(self._events, [(seq, run_id) for run_id, seq in ends.items()], self.hints)
 
     def _log(self, run_id: RunId) -> _Log:
         log = self._logs.get(run_id)
