@@ -60,6 +60,10 @@ class Act(Protocol):
         """What an earlier, interrupted try has done to the world; None where it cannot be told."""
         ...
 
+    async def halt(self, doing: Doing) -> None:
+        """Make what still runs of it stop: the run was told to. Losing a worker stops nothing."""
+        ...
+
 
 def failure(text: str) -> Result:
     return Result(text=text, is_error=True, outcome="failed")

@@ -1,9 +1,8 @@
 """Acts on a fake outside world that counts: one tool per effect class, for trying policies and crashes."""
 
-from targets.memory import CountingTools
-
 from protocol.noun import JSONObject
 from protocol.tool import Effect, ToolDefinition
+from targets.memory import CountingTools
 from worker.act import Doing, Prepared, Result
 
 CLASSES: tuple[Effect, ...] = ("read_only", "idempotent_write", "non_idempotent_write", "workspace")
@@ -39,6 +38,9 @@ class Counting:
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         count = await self._tools.count(doing.execution.effect, doing.execution.id, doing.key)
         return Result(text=f"counted {count}", effect={"counted": count})
+
+    async def halt(self, doing: Doing) -> None:
+        """Counting is over at once."""
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None

@@ -64,6 +64,9 @@ class Hand:
             case Performed() as done:
                 return _told(forge, act, done)
 
+    async def halt(self, doing: Doing) -> None:
+        """A push is finished, not stopped half-way."""
+
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         """The forge itself knows how far the act came; what is left of it can be done safely."""
         forge, act = self._kept(doing, prepared)

@@ -113,10 +113,6 @@ class Runs(ports.Runs):
 
         await self._writer.commit(unit, runs=[order.run_id])
 
-    @activity.defn(name="resume")
-    async def resume(self, order: Pause) -> None:
-        await self._writer.commit(lambda tx: runs.set_running(tx, order.run_id), runs=[order.run_id])
-
     @activity.defn(name="take_up_interrupt")
     async def take_up(self, order: InterruptOrder) -> None:
         record = await self._known.record(order.run_id)

@@ -242,6 +242,13 @@ class ToolCalls(ports.ToolCalls):
             raise
         except Refused as refused:
             result = failure(_words(refused))
+        except Stopped:
+            await asyncio.shield(act.halt(doing))
+            raise
+        except asyncio.CancelledError:
+            if _is_cancel_of_the_run():
+                await asyncio.shield(act.halt(doing))
+            raise
         self._failpoints.reach("after_effect", execution.tool)
         duration = round((time.monotonic() - began) * 1000)
         return await self._results.settle(known, execution, epoch, result, duration_ms=duration)
@@ -269,6 +276,12 @@ def _can_reattach(standing: Standing) -> bool:
     effect, execution = standing.effect, standing.execution
     claimed = effect is not None and effect.state == "claimed" and execution.status == "claimed"
     return claimed and execution.effect == "workspace" and execution.source == "target"
+
+
+def _is_cancel_of_the_run() -> bool:
+    """The workflow cancelled the activity; a worker that stops or was given up leaves the act to its heir."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
 
 
 def _still(checkpoint: Checkpoint) -> ActAsked:

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from targets.memory import CountingTools
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -31,6 +30,7 @@ from targets.agent_binary import agent_path
 from targets.docker import DockerHost
 from targets.forge.forges import Forges
 from targets.images import resolve_image
+from targets.memory import CountingTools
 from worker.asking import Asking
 from worker.boxes import Boxes
 from worker.counting_acts import Counting, counting_definitions
@@ -169,7 +169,7 @@ class Parts:
             task_queue=WORKER_QUEUE,
             workflows=[RunWorkflow, LookWorkflow],
             activities=[
-                *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.resume, runs.expire),
+                *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.expire),
                 *(self.models.call, tools.act, tools.redeem, self.boxes.materialize, self.looks.look),
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),

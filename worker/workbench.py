@@ -87,6 +87,9 @@ class Nothing:
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         return failure("this call is carried out elsewhere")
 
+    async def halt(self, doing: Doing) -> None:
+        """Nothing of it runs here."""
+
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None
 

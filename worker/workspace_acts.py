@@ -58,15 +58,14 @@ class Shell:
             output_cap=OUTPUT_CAP,
         )
         await target.start(execution.id, command)
-        try:
-            kept, ended = await self._tell(target, execution)
-        except asyncio.CancelledError:
-            await asyncio.shield(target.kill(execution.id))
-            raise
+        kept, ended = await self._tell(target, execution)
         return _shell_result(kept, ended, timeout)
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None
+
+    async def halt(self, doing: Doing) -> None:
+        await (await self._target()).kill(doing.execution.id)
 
     async def _tell(self, target: Target, execution: ToolExecution) -> tuple[dict[Stream, bytes], Exit]:
         """Follow from the start for the result; the teller gives the log only what it does not have yet."""
@@ -178,6 +177,9 @@ class Files:
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None
+
+    async def halt(self, doing: Doing) -> None:
+        """A file operation is over before anybody could stop it."""
 
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         target = await self._target()

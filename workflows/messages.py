@@ -149,7 +149,7 @@ class Heard(Noun):
 
 
 class Pause(Noun):
-    """The run waits for somebody, or goes on."""
+    """The run waits for somebody."""
 
     run_id: RunId
     checkpoint_ids: tuple[CheckpointId, ...]

@@ -40,10 +40,6 @@ class Runs:
     async def pause(self, order: Pause) -> None:
         raise NotImplementedError
 
-    @activity.defn(name="resume")
-    async def resume(self, order: Pause) -> None:
-        raise NotImplementedError
-
     @activity.defn(name="take_up_interrupt")
     async def take_up(self, order: InterruptOrder) -> None:
         raise NotImplementedError
