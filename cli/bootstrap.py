@@ -23,7 +23,10 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prepare a data directory and its database; safe to repeat. `rhone up` does it by itself."""
+    """Prepare a data directory and its database; safe to repeat.
+
+    `rhone up` does it by itself.
+    """
     home = Home(read_settings(data=data).data)
     bootstrap(home, database_url)
     if as_json:
@@ -55,11 +58,8 @@ def make_secrets(home: Home) -> bytes:
 
 def _make_administrator(database: Database, home: Home) -> None:
     pepper = keys.pepper_in(home.root)
-    if home.admin_key.exists():
-        known = keys.read(home.admin_key.read_text().strip(), pepper)
-        if known and database.read_now(lambda one: principals.authenticate(one, *known)):
-            return
-    minted = keys.mint(pepper)
+    text = home.admin_key.read_text().strip() if home.admin_key.exists() else ""
+    known, minted = keys.read(text, pepper), keys.mint(pepper)
     new = NewKey(
         id=minted.key_id, principal_id=principals.ADMIN, scopes=ALL_SCOPES, secret_hash=minted.secret_hash
     )
@@ -67,8 +67,11 @@ def _make_administrator(database: Database, home: Home) -> None:
     try:
         tx = Tx(link, ())
         tenant, _ = principals.bootstrap(tx)
-        principals.create_key(tx, tenant, new)
+        valid = known is not None and principals.authenticate(tx.connection, *known) is not None
+        if not valid:
+            principals.create_key(tx, tenant, new)
         tx.commit()
     finally:
         link.close()
-    write_whole(home.admin_key, minted.token + "\n", mode=0o600)
+    if not valid:
+        write_whole(home.admin_key, minted.token + "\n", mode=0o600)

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Home:
         return self.root / "pids.json"
 
     @property
-    def ports(self) -> Path:
-        return self.root / "ports.json"
+    def place(self) -> Path:
+        """The ports and the configuration of the last start."""
+        return self.root / "place.json"
 
     @property
     def address(self) -> Path:
@@ -54,20 +56,18 @@ class Home:
         self.logs.mkdir(exist_ok=True)
 
     def read_pids(self) -> dict[str, int]:
-        return _read_numbers(self.pids)
+        return _read(self.pids)
+
+    def read_place(self) -> dict[str, Any]:
+        return _read(self.place)
 
 
-def _read_numbers(path: Path) -> dict[str, int]:
+def _read(path: Path) -> dict[str, Any]:
     """What the file says; nothing where it is absent or was cut off by a crash."""
     try:
-        told = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
-    return {str(name): int(number) for name, number in told.items()}
-
-
-def read_ports(home: Home) -> dict[str, int]:
-    return _read_numbers(home.ports)
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:

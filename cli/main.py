@@ -33,7 +33,7 @@ class Entry:
 COMMANDS = {
     "demo": Entry("cli.demo.command:demo", "Show one run from a failing test to a pull request."),
     "setup": Entry("cli.setup.command:setup", "Install and build what this machine lacks; safe to repeat."),
-    "doctor": Entry("cli.doctor:doctor", "Say what is missing or weak here, and how to mend it."),
+    "doctor": Entry("cli.doctor.command:doctor", "Say what is missing or weak here, and how to mend it."),
     "up": Entry("cli.up:up", "Run everything on this machine: Temporal, gateway and worker."),
     "init": Entry("cli.bootstrap:init", "Prepare a data directory and its database; safe to repeat."),
     "gateway": Entry("cli.processes:gateway", "Run one gateway by itself."),
@@ -53,7 +53,10 @@ COMMANDS = {
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
     "principals": Entry("cli.keys:principals", "List who may do what, or add somebody."),
     "key": Entry("cli.keys:key", "Create, list and revoke API keys."),
-    "reconcile": Entry("cli.reconcile.command:reconcile", "Check that records, engine and forge agree."),
+    "reconcile": Entry(
+        "cli.reconcile.command:reconcile",
+        "Check that all sides tell one story.",
+    ),
     "version": Entry("cli.version:version", "Print the version."),
 }
 

@@ -46,12 +46,18 @@ def gateway(
     host: Annotated[str | None, typer.Option(help="Address to listen on; else RHONE_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; else RHONE_PORT, else 8080.")] = None,
 ) -> None:
-    """Run one gateway by itself; any number of them serve the same records."""
+    """Run one gateway by itself.
+
+    Any number of them serve the same records.
+    """
     _become("gateway.main", deployment.environment() | given(RHONE_HOST=host, RHONE_PORT=port))
 
 
 def worker(deployment: Deployment) -> None:
-    """Run one worker by itself; any number of them share the work."""
+    """Run one worker by itself.
+
+    Any number of them share the work.
+    """
     _become("worker.main", deployment.environment())
 
 

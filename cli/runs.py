@@ -95,7 +95,10 @@ def watch(
     reach: Reach,
     after: Annotated[int, typer.Option(min=0, help="Begin after this event.")] = 0,
 ) -> None:
-    """Follow a run's events until it ends; ends with 1 where the run does not complete."""
+    """Follow a run's events until it ends.
+
+    Ends with 1 where the run does not complete.
+    """
     with connect(reach) as client:
         _follow(client, run_id, reach, after=after)
 

@@ -39,7 +39,10 @@ def cancel(
     reach: Reach,
     reason: Annotated[str | None, typer.Option(help="Why; kept with the run.")] = None,
 ) -> None:
-    """End a run. What it waits for is cancelled, and its workspace goes."""
+    """End a run.
+
+    What it waits for is cancelled, and its workspace goes.
+    """
     _say(run_id, "cancel", given(reason=reason), reach, done="is being cancelled")
 
 

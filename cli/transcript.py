@@ -222,9 +222,7 @@ _DECIDED = {
 
 
 def _kind(kind: str) -> str:
-    return {"outcome_unknown": "word of how it ended", "client_tool": "the application"}.get(
-        kind, f"an {kind}"
-    )
+    return {"outcome_unknown": "word of how it ended", "client_tool": "the application"}.get(kind, kind)
 
 
 def _arguments(body: told.ToolRequested) -> str:

@@ -91,9 +91,7 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
         loop.add_signal_handler(number, _end, supervisor, says)
     try:
         supervisor.start([stack.temporal(place)])
-        # The server needs its half second anyway.
-        await asyncio.sleep(0)
-        bootstrap(place.home)
+        await asyncio.to_thread(bootstrap, place.home)
         supervisor.start([stack.worker(place), stack.gateway(place)])
         if await _came_up(place, supervisor, says):
             supervisor.came_up()

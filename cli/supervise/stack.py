@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.failure import Failure
-from cli.home import Home, read_ports, write_whole
+from cli.home import Home, write_whole
 from cli.setup.paths import Cache, temporal_binary
 from cli.supervise.child import Program
 from cli.supervise.lock import MARK
@@ -47,12 +47,13 @@ class Place:
 
 def choose_place(home: Home, cache: Path, config: Path | None, port: int) -> Place:
     """Ports are kept: what is restarted is found again where it was. Port 0 takes a free one."""
-    kept = read_ports(home)
+    kept = home.read_place()
     if port and not _is_free(port):
         raise Failure(f"port {port} is taken; choose another with --port, or 0 for any free one")
-    gateway = port or _free(kept.get("gateway", 0))
-    temporal = _free(kept.get("temporal", 0))
-    write_whole(home.ports, json.dumps({"gateway": gateway, "temporal": temporal}) + "\n")
+    gateway = port or _free(kept.get("port", 0))
+    temporal = _free(kept.get("temporal_port", 0))
+    place = {"port": gateway, "temporal_port": temporal, "config": str(config) if config else None}
+    write_whole(home.place, json.dumps(place) + "\n")
     return Place(home, cache, config, gateway, temporal)
 
 

@@ -1,0 +1,1 @@
+"""Whether records, engine, containers and forge tell the same story."""
