@@ -8,10 +8,14 @@ from starlette.requests import Request
 
 from protocol.digest import digest
 from protocol.errors import InvalidRequest, TooLarge
-from protocol.noun import JSON
+from protocol.noun import JSON, Noun
 from protocol.strict import MAX_BODY, decode, validate
 
 N = TypeVar("N", bound=BaseModel)
+
+
+class Empty(Noun):
+    """The body of a verb that needs no words."""
 
 
 @dataclass(frozen=True)

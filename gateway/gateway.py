@@ -1,5 +1,6 @@
 """The gateway: everything that answering a request needs, put together once."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -41,6 +42,7 @@ class Gateway:
     wakes: Wakes
     room: Room
     metrics: Metrics
+    prepared: asyncio.Event
 
 
 async def gateway_of(request: Request) -> Gateway:

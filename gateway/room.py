@@ -35,11 +35,13 @@ class Room:
         self._metrics = metrics
         self._requests = 0
         self._streams = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
         self.drained = asyncio.Event()
 
-    @property
-    def is_empty(self) -> bool:
-        return self._requests == 0 and self._streams == 0
+    async def emptied(self) -> None:
+        """Nobody is being answered any more."""
+        await self._empty.wait()
 
     def place(self, request: Request) -> Place:
         """A place among the requests; to be left by the caller."""
@@ -74,6 +76,10 @@ class Room:
     def _tell(self) -> None:
         self._metrics.in_flight.set(self._requests)
         self._metrics.streams.set(self._streams)
+        if self._requests or self._streams:
+            self._empty.clear()
+        else:
+            self._empty.set()
 
 
 def become_stream(request: Request) -> None:

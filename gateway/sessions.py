@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gateway.access import Reader, Runner
 from gateway.answers import Forward, Listed, many, one, page_of_texts
-from gateway.bodies import Body, documented, read_body
+from gateway.bodies import Body, Empty, documented, read_body
 from gateway.gateway import Gateway, Here
 from gateway.idempotency import Done, Made, scope_of
 from gateway.names import session_named
@@ -36,10 +36,6 @@ class Instructions(Noun):
 
 class Phase(Noun):
     phase: str | None
-
-
-class Empty(Noun):
-    """A verb that needs no words."""
 
 
 class Head(Noun):

@@ -1,0 +1,24 @@
+"""Counting tools: one per effect class, for trying policies, approvals and crashes on a world that counts."""
+
+from protocol.noun import JSONObject
+from protocol.tool import Effect, ToolDefinition
+
+CLASSES: tuple[Effect, ...] = ("read_only", "idempotent_write", "non_idempotent_write", "workspace")
+
+
+def counting_definitions() -> tuple[ToolDefinition, ...]:
+    schema: JSONObject = {
+        "type": "object",
+        "properties": {"note": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    return tuple(
+        ToolDefinition(
+            name=f"count_{effect}",
+            description=f"Adds one to a counter; declared as {effect}.",
+            input_schema=schema,
+            source="native",
+            effect=effect,
+        )
+        for effect in CLASSES
+    )

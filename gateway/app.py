@@ -1,0 +1,60 @@
+"""The application: every route, the one error shape around them, and the edge around that."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from gateway import (
+    checkpoints,
+    client_tools,
+    health,
+    keys,
+    models,
+    principals,
+    projects,
+    run_verbs,
+    run_views,
+    runs,
+    sessions,
+    snapshots,
+    stop_all,
+    unbuilt,
+)
+from gateway.documentation import document
+from gateway.edge import Edge
+from gateway.errors import translate
+from gateway.gateway import Gateway
+
+_ASKED = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Last-Event-ID",
+    "Rhone-Version",
+    "X-Request-ID",
+]
+_SHOWN = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
+
+
+def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
+    """`open_house` is a gateway without keys: only loopback names are answered."""
+    app = FastAPI(title="Rhone", version="1", description="The native API.", redirect_slashes=False)
+    app.state.gateway = gateway
+    for part in (
+        *(unbuilt, health, models, snapshots, keys, principals, projects),
+        *(stop_all, runs, run_verbs, run_views, client_tools, checkpoints, sessions),
+    ):
+        app.include_router(part.router)
+    translate(app)
+    document(app)
+    origins = gateway.config.cors.origins
+    edge: ASGIApp = Edge(app, gateway.room, gateway.metrics, origins=origins, open_house=open_house)
+    if not origins:
+        return edge
+    return CORSMiddleware(
+        edge,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+        allow_headers=_ASKED,
+        expose_headers=_SHOWN,
+    )

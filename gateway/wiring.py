@@ -1,0 +1,121 @@
+"""How a gateway is put together: records, models, the door and the feed behind one object."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from capabilities.catalogue import Catalogue
+from capabilities.counting import counting_definitions
+from gateway.admission import Admission
+from gateway.auth import Doorkeeper, Mode
+from gateway.engine import Engine
+from gateway.feed import Feed
+from gateway.gateway import Gateway
+from gateway.idempotency import Mutations
+from gateway.metrics import Metrics
+from gateway.room import Room
+from gateway.settings import Settings
+from gateway.starts import Starts
+from gateway.stream import PING_S, Streams
+from gateway.wakes import Wakes
+from protocol.config import Config
+from protocol.config_text import parse_config
+from protocol.errors import InvalidRequest, Unavailable
+from providers.registry import Registry
+from records import principals
+from records.bus import bus_for
+from records.database import Database
+from records.keys import pepper_in
+from records.logs import logger
+from records.secrets import Secrets
+from records.writer import Writer
+
+LOOK_AGAIN_S = 0.5
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, config: Config, secrets: Secrets, engine: Engine, *, ping_s: float = PING_S
+) -> AsyncGenerator[Gateway]:
+    """A gateway that can answer; its tables are brought up to date once a database is there."""
+    mode = auth_mode(settings, config)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.records_url, settings.data / "blobs")
+        stack.callback(database.close)
+        hints = bus_for(settings.records_url, settings.hints_dir or settings.data / "hints")
+        await hints.start()
+        stack.push_async_callback(hints.close)
+        writer = Writer(database, hints)
+        stack.push_async_callback(asyncio.to_thread, writer.close)
+        registry = Registry(config, secrets.resolve, base_dir_of(settings))
+        stack.push_async_callback(registry.close)
+        extra = counting_definitions() if config.counting_tools else ()
+        admission = Admission(config, registry, Catalogue(extra))
+        pepper = pepper_in(settings.data)
+        metrics, feed, wakes = Metrics(), Feed(database, hints), Wakes(engine)
+        stack.push_async_callback(wakes.settle)
+        stack.callback(feed.close)
+        prepared = asyncio.Event()
+        preparing = asyncio.create_task(_prepare(database, writer, prepared))
+        stack.callback(preparing.cancel)
+        most = config.limits
+        yield Gateway(
+            config=config,
+            database=database,
+            writer=writer,
+            engine=engine,
+            registry=registry,
+            admission=admission,
+            doorkeeper=Doorkeeper(database, pepper, mode),
+            pepper=pepper,
+            mutations=Mutations(writer),
+            starts=Starts(database, writer, engine, admission, metrics, most_open=most.open_runs),
+            feed=feed,
+            streams=Streams(feed, metrics, ping_s=ping_s),
+            wakes=wakes,
+            room=Room(most.requests_in_flight, most.streams, metrics),
+            metrics=metrics,
+            prepared=prepared,
+        )
+
+
+def read_config(path: Path | None) -> Config:
+    return parse_config(path.read_text(), name=path.name) if path is not None else Config()
+
+
+def base_dir_of(settings: Settings) -> Path:
+    """Where the files that the configuration names lie."""
+    return settings.config.parent if settings.config is not None else settings.data
+
+
+def auth_mode(settings: Settings, config: Config) -> Mode:
+    """Refuses a house without keys that others can reach."""
+    mode = settings.auth_mode or config.auth.mode
+    if mode == "disabled" and not _is_loopback(settings.host):
+        message = f"auth.mode: 'disabled' goes with a loopback address only, not with {settings.host}"
+        raise InvalidRequest("config.invalid", message, param="auth.mode")
+    return mode
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _prepare(database: Database, writer: Writer, prepared: asyncio.Event) -> None:
+    """The tables and the default tenant; a database that is not there yet is waited for."""
+    while True:
+        try:
+            await asyncio.to_thread(database.migrate)
+            await writer.commit(principals.bootstrap)
+        except Unavailable as fault:
+            logger("gateway").warning("the records are not there yet", reason=fault.message)
+            await asyncio.sleep(LOOK_AGAIN_S)
+        else:
+            prepared.set()
+            return
