@@ -18,6 +18,7 @@ from gateway import (
     sessions,
     snapshots,
     stop_all,
+    trees,
     unbuilt,
 )
 from gateway.documentation import document
@@ -42,7 +43,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     app.state.gateway = gateway
     for part in (
         *(unbuilt, health, models, snapshots, keys, principals, projects),
-        *(stop_all, runs, run_verbs, run_views, client_tools, checkpoints, sessions),
+        *(stop_all, runs, run_verbs, run_views, trees, client_tools, checkpoints, sessions),
     ):
         app.include_router(part.router)
     translate(app)

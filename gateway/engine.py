@@ -6,21 +6,23 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Protocol
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from protocol.errors import Unavailable
-from protocol.ids import RunId
-from workflows.messages import RunStart
-from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
+from protocol.ids import RunId, fresh
+from workflows.messages import Look, Looked, RunStart
+from workflows.options import WORKFLOW_TASK_TIMEOUT
+from workflows.signatures import LOOK_WORKFLOW, RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
 
 PATIENCE = timedelta(seconds=1)
 """A dead server is a 503 after this long, not a hanging request."""
 
-TASK_TIMEOUT = timedelta(seconds=2)
+LOOKING = timedelta(seconds=20)
+"""How long a look into a work tree may take."""
 
 
 class Engine(Protocol):
@@ -32,6 +34,10 @@ class Engine(Protocol):
 
     async def wake(self, run_id: RunId) -> None:
         """Tell the workflow that its inbox grew; one that has ended is not an error."""
+        ...
+
+    async def look(self, order: Look) -> Looked:
+        """Have a worker look into a run's saved work tree."""
         ...
 
     async def check(self) -> None: ...
@@ -55,7 +61,7 @@ class TemporalEngine:
                     task_queue=WORKER_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    task_timeout=TASK_TIMEOUT,
+                    task_timeout=WORKFLOW_TASK_TIMEOUT,
                     rpc_timeout=PATIENCE,
                 )
             except WorkflowAlreadyStartedError:
@@ -70,15 +76,29 @@ class TemporalEngine:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
 
+    async def look(self, order: Look) -> Looked:
+        async with self._asked(LOOKING) as client:
+            try:
+                return await client.execute_workflow(
+                    LOOK_WORKFLOW,
+                    order,
+                    id=f"look-{fresh('req_')}",
+                    task_queue=WORKER_QUEUE,
+                    execution_timeout=LOOKING,
+                    result_type=Looked,
+                )
+            except WorkflowFailureError as error:
+                raise _away(f"no worker could look: {error.cause or error}") from error
+
     async def check(self) -> None:
         async with self._asked() as client:
             if not await client.service_client.check_health(timeout=PATIENCE):
                 raise _away("it is not serving")
 
     @asynccontextmanager
-    async def _asked(self) -> AsyncGenerator[Client]:
+    async def _asked(self, patience: timedelta = PATIENCE) -> AsyncGenerator[Client]:
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds() * 1.2):
+            async with asyncio.timeout(patience.total_seconds() * 1.2):
                 yield await self._connected()
         except RPCError as error:
             raise _away(error.message) from error

@@ -24,7 +24,7 @@ from protocol.noun import Noun
 from protocol.principal import Caller
 from protocol.run import Call, Step
 from protocol.tool import ToolExecution
-from records import blocks, calls, checkpoints, effects, events, snapshots, steps, tool_executions
+from records import blocks, calls, checkpoints, events, snapshots, steps, tool_executions
 from records.paging import PageRequest
 from records.run_record import RunRecord
 
@@ -47,15 +47,6 @@ class EffectiveRequest(Noun):
     step: int
     call_id: CallId
     request: ModelRequest
-
-
-class Diff(Noun):
-    """What a push of the run moves or moved, as it was prepared."""
-
-    run_id: str
-    tool_execution_id: str
-    diff_digest: str
-    diff: str
 
 
 @router.get("/v1/runs/{run_id}/events", responses=EVENT_STREAM)
@@ -146,36 +137,6 @@ async def get_effective_request(
         return EffectiveRequest(step=step, call_id=call.id, request=asked)
 
     return one(await here.database.read(query))
-
-
-@router.get("/v1/runs/{run_id}/diff", response_model=Diff)
-async def get_diff(here: Here, caller: Reader, run_id: str) -> Response:
-    """The newest diff that was prepared for a push of the run."""
-
-    def query(connection: Connection) -> Diff:
-        run = run_named(connection, caller.tenant, run_id).run
-        for effect in reversed(effects.list_effects(connection, run.id)):
-            prepared = effects.prepared(connection, effect.tool_execution_id) or {}
-            digest = prepared.get("diff")
-            if isinstance(digest, str):
-                return Diff(
-                    run_id=run.id,
-                    tool_execution_id=effect.tool_execution_id,
-                    diff_digest=digest,
-                    diff=here.database.blobs.get(digest).decode(errors="replace"),
-                )
-        raise NotFound("run.diff_unavailable", "no push of this run was prepared yet")
-
-    return one(await here.database.read(query))
-
-
-@router.get("/v1/runs/{run_id}/workspace/files")
-async def read_workspace_file(
-    here: Here, caller: Reader, run_id: str, path: Annotated[str, Query(min_length=1)]
-) -> Response:
-    """Files of a workspace are read by its run; from outside there is nothing to read them with yet."""
-    await here.database.read(lambda c: run_named(c, caller.tenant, run_id))
-    raise NotFound("target.not_materialized", "the run's workspace cannot be read from here", param="path")
 
 
 async def _listed(
