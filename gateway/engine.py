@@ -14,6 +14,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from protocol.errors import Unavailable
 from protocol.ids import RunId, fresh
+from records.logs import logger
 from workflows.messages import Look, Looked, RunStart
 from workflows.options import WORKFLOW_TASK_TIMEOUT
 from workflows.signatures import LOOK_WORKFLOW, RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
@@ -100,13 +101,9 @@ class TemporalEngine:
         try:
             async with asyncio.timeout(patience.total_seconds() * 1.2):
                 yield await self._connected()
-        except RPCError as error:
-            raise _away(error.message) from error
-        except TimeoutError as error:
-            raise _away("no answer in time") from error
-        except RuntimeError as error:
-            # the SDK tells a failed connect by nothing more exact
-            raise _away(str(error)[:200]) from error
+        except (RPCError, TimeoutError, RuntimeError) as error:
+            # RuntimeError: the SDK tells a failed connect by nothing more exact
+            raise _away(str(error)) from error
 
     async def _connected(self) -> Client:
         if self._client is None:
@@ -124,4 +121,6 @@ class TemporalEngine:
 
 
 def _away(why: str) -> Unavailable:
-    return Unavailable("engine.unavailable", f"the workflow engine does not answer: {why}", retry_after=1)
+    """The reason is for the log: it names machines."""
+    logger("gateway").warning("the workflow engine does not answer", reason=why[:300])
+    return Unavailable("engine.unavailable", "the workflow engine does not answer", retry_after=1)
