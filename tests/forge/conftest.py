@@ -57,10 +57,21 @@ class GiteaWorld:
     def protect(self, pattern: str) -> None:
         assert self._post("/branch_protections", {"rule_name": pattern, "enable_push": False})
 
+    def open_from_fork(self, branch: str) -> None:
+        """The same branch with the same commits, of another owner."""
+        other = f"other-{self.name}"
+        assert self._call("/orgs", {"username": other})
+        assert self._post("/forks", {"organization": other})
+        draft: dict[str, object] = {"head": f"{other}:{branch}", "base": "main", "title": "Fork"}
+        until(lambda: self._post("/pulls", draft))
+
     def _post(self, path: str, body: dict[str, object]) -> bool:
-        address = f"{self.gitea.url}/api/v1/repos/{self.owner}/{self.name}{path}"
+        return self._call(f"/repos/{self.owner}/{self.name}{path}", body)
+
+    def _call(self, path: str, body: dict[str, object]) -> bool:
         headers = {"Authorization": f"token {self.gitea.token}"}
-        return httpx2.post(address, json=body, headers=headers, timeout=30).is_success
+        answer = httpx2.post(f"{self.gitea.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+        return answer.is_success
 
     def _fresh(self, name: str) -> Path:
         self._made += 1

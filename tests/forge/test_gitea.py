@@ -52,6 +52,18 @@ async def test_branches_with_slashes_are_found_again_among_many_requests(
     assert world.pull_requests() == 3
 
 
+async def test_a_request_from_a_fork_is_not_ours(world: GiteaWorld, tmp_path: Path) -> None:
+    forge = world.worker()
+    push, bundle, _ = await prepared_change(forge, tmp_path / "run")
+    await perform(forge, push, bundle)
+    world.open_from_fork(push.branch)
+    assert world.pull_requests() == 1
+    assert await forge.api.find_pull_request(push.branch, "main", push.new) is None
+    act = PreparedPullRequest(push=push, base_branch="main", title="t", body="b")
+    await perform(forge, act, bundle)
+    assert world.pull_requests() == 2
+
+
 async def test_the_token_lies_nowhere_on_the_disk(world: GiteaWorld, tmp_path: Path) -> None:
     forge = world.worker()
     push, bundle, _ = await prepared_change(forge, tmp_path / "run")

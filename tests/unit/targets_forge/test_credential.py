@@ -14,6 +14,7 @@ from protocol.errors import Fault, Forbidden, InvalidRequest, RateLimited, Unava
 from protocol.secret import SecretRef
 from targets.forge.act import perform
 from targets.forge.forges import Forge, Forges
+from targets.forge.git import Remote
 from tests.conformance.forge_world import BRANCH, git, prepared_change
 from tests.unit.targets_forge.conftest import DirectoryWorld
 from tests.unit.targets_forge.served import TOKEN, Served, command_lines, serving
@@ -58,6 +59,15 @@ async def test_it_proves_itself_in_a_header_and_nowhere_else(served: Served, tmp
     kept = [path.read_bytes() for path in data.rglob("*") if path.is_file()]
     assert kept
     assert not any(TOKEN.encode() in content or BASIC.encode() in content for content in kept)
+
+
+def test_the_header_is_bound_to_the_forge_s_address() -> None:
+    settings, hidden = Remote("https://forge.example:8443/a/b.git", lambda: TOKEN).config()
+    assert settings == {
+        "protocol.https.allow": "always",
+        "http.https://forge.example:8443/.extraHeader": f"Authorization: Basic {BASIC}",
+    }
+    assert hidden == (TOKEN, BASIC)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
