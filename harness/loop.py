@@ -13,6 +13,13 @@ from protocol.noun import Noun
 from protocol.run import Limits, LimitsPatch, StopReason
 
 
+_FINISHES: dict[str, StopReason] = {
+    "end": "end_turn",
+    "cut": "max_tokens",
+    "refused": "safety_blocked",
+}
+
+
 class Materialize(Noun):
     """The run has a target and no box."""
 
@@ -78,12 +85,13 @@ def exhausted(state: RunState) -> StopReason | None:
 
 
 class Reply(Noun):
-    """What a model turn came to. `calls` is empty where the model has finished."""
+    """What a model turn came to. `calls` is empty where the model has finished, and `finish` says how: by
+    itself, cut at its output cap, or refused by the model or its vendor."""
 
     calls: tuple[PendingCall, ...]
     tokens: int
     cost_usd: float
-    refused: bool = False
+    finish: Literal["end", "cut", "refused"] = "end"
 
 
 def after_model(state: RunState, reply: Reply) -> RunState:
@@ -111,7 +119,7 @@ def after_model(state: RunState, reply: Reply) -> RunState:
     if over is not None:
         return _end(state, "completed", over)
     if not reply.calls:
-        return _end(state, "completed", "safety_blocked" if reply.refused else "end_turn")
+        return _end(state, "completed", _FINISHES[reply.finish])
     return state.model_copy(
         update={
             "calls": reply.calls,

@@ -5,6 +5,7 @@ from typing import Protocol
 from protocol.capability import CapabilitySnapshot, Grant
 from protocol.checkpoint import PushFacts
 from protocol.digest import digest_bytes
+from protocol.event import ToolOutput
 from protocol.noun import JSONObject, Noun
 from protocol.tool import ToolExecution, ToolOutcome
 
@@ -39,14 +40,25 @@ class Doing(Noun):
         return self.execution.id
 
 
+class Untold(Noun):
+    """A piece of output that the log does not have yet, and its size in bytes."""
+
+    output: ToolOutput
+    size: int
+
+
 class Result(Noun):
-    """What an act came to; `text` is what the model sees, `effect` what a later probe or check needs."""
+    """What an act came to; `text` is what the model sees, `effect` what a later probe or check needs.
+
+    `untold` is the end of its output: it goes into the log in the commit of the result.
+    """
 
     text: str
     is_error: bool = False
     outcome: ToolOutcome = "succeeded"
     exit_code: int | None = None
     effect: JSONObject = {}
+    untold: tuple[Untold, ...] = ()
 
 
 class Act(Protocol):

@@ -69,11 +69,12 @@ class InFlight:
             self._note("-", token)
 
     async def _attend(self, run_id: RunId, stop: asyncio.Event) -> None:
-        """Beat, and look at the inbox when the bus hints at it."""
+        """Look at the inbox when the bus hints at it, and beat: a first beat at once would cost the engine
+        a commit in each of the many activities that are over before the second."""
         with self._hints.subscribe(("inbox", run_id)) as said:
             while not stop.is_set():
-                activity.heartbeat()
                 await said.wait(said.number, BEAT_S)
+                activity.heartbeat()
                 if await self._is_stopped(run_id):
                     stop.set()
 

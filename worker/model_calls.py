@@ -5,7 +5,7 @@ blocks and the tool executions that it asks for.
 """
 
 from contextlib import aclosing
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from temporalio import activity
 
@@ -31,6 +31,14 @@ from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
 from workflows import ports
 from workflows.messages import ModelTurn, TurnDone, TurnFailed, TurnResult, TurnStopped
 from workflows.options import MODEL_ATTEMPTS
+
+
+_FINISHES: dict[str, Literal["end", "cut", "refused"]] = {
+    "length": "cut",
+    "context_overflow": "cut",
+    "refusal": "refused",
+    "content_filter": "refused",
+}
 
 
 class ModelCalls(ports.ModelCalls):
@@ -155,7 +163,7 @@ class ModelCalls(ports.ModelCalls):
             calls=pending,
             tokens=finish.usage.total,
             cost_usd=finish.cost_usd or 0.0,
-            refused=finish.reason in ("refusal", "content_filter"),
+            finish=_FINISHES.get(finish.reason, "end"),
         )
 
 

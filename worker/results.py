@@ -50,6 +50,8 @@ class Results:
         def unit(tx: Tx) -> bool:
             if epoch is not None and not effects.settle(tx, execution.id, epoch, state, result.effect):
                 return False
+            for piece in result.untold:
+                tool_executions.append_output(tx, execution.run_id, piece.output, piece.size)
             if not tool_executions.complete(tx, execution.id, None, _told(result, duration_ms)):
                 return False
             self._failpoints.reach("before_event", execution.tool)

@@ -2,7 +2,7 @@
 
 import asyncio
 import codecs
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, Protocol
 
 from protocol.digest import digest_bytes
@@ -12,7 +12,7 @@ from protocol.noun import JSONObject
 from protocol.target import Command, Exit, Offsets, Output
 from protocol.tool import ToolExecution
 from targets.target import Target
-from worker.act import Doing, Prepared, Result, cut, failure
+from worker.act import Doing, Prepared, Result, Untold, cut, failure
 
 READ_LIMIT = 4 * 1024 * 1024
 READ_LINES = 2_000
@@ -58,8 +58,12 @@ class Shell:
             output_cap=OUTPUT_CAP,
         )
         await target.start(execution.id, command)
-        kept, ended = await self._tell(target, execution)
-        return _shell_result(kept, ended, timeout)
+        teller = _Teller(self._output, execution, attempt)
+        if execution.status == "claimed":
+            await teller.catch_up()
+        ended = await self._tell(target, teller)
+        result = _shell_result(teller.kept, ended, timeout)
+        return result.model_copy(update={"untold": await teller.rest()})
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None
@@ -67,14 +71,12 @@ class Shell:
     async def halt(self, doing: Doing) -> None:
         await (await self._target()).kill(doing.execution.id)
 
-    async def _tell(self, target: Target, execution: ToolExecution) -> tuple[dict[Stream, bytes], Exit]:
+    async def _tell(self, target: Target, teller: "_Teller") -> Exit:
         """Follow from the start for the result; the teller gives the log only what it does not have yet."""
-        teller = _Teller(self._output, execution)
-        await teller.catch_up()
         telling = asyncio.create_task(teller.now_and_then())
         ended: Exit | None = None
         try:
-            async for piece in target.follow(execution.id, Offsets()):
+            async for piece in target.follow(teller.execution.id, Offsets()):
                 match piece:
                     case Output(stream=stream, data=data):
                         teller.kept[stream] += data
@@ -85,50 +87,64 @@ class Shell:
             await asyncio.gather(telling, return_exceptions=True)
         if ended is None:
             raise TargetRefused("target.no_exit", "the command's output ended without an exit")
-        await teller.tell(all_of_it=True)
-        return {stream: bytes(data) for stream, data in teller.kept.items()}, ended
+        return ended
 
 
 class _Teller:
-    """Tells the output of one command to the log, in whole characters, each byte once."""
+    """Tells the output of one command to the log, in whole characters, each byte once; `rest` is left to
+    the commit of the result."""
 
-    def __init__(self, output: OutputLog, execution: ToolExecution) -> None:
+    def __init__(self, output: OutputLog, execution: ToolExecution, attempt: int) -> None:
+        self.execution = execution
         self.kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._output = output
-        self._execution = execution
-        self._attempt = 0
+        self._attempt = attempt
         self._told: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._telling: asyncio.Future[None] | None = None
 
     async def catch_up(self) -> None:
-        self._attempt, known = await self._output.told(self._execution)
+        self._attempt, known = await self._output.told(self.execution)
         self._told = {"stdout": known.stdout, "stderr": known.stderr}
 
     async def now_and_then(self) -> None:
         while True:
             await asyncio.sleep(EVENT_SECONDS)
-            await asyncio.shield(self.tell(all_of_it=False))
+            self._telling = asyncio.ensure_future(self._tell())
+            await asyncio.shield(self._telling)
 
-    async def tell(self, *, all_of_it: bool) -> None:
+    async def rest(self) -> tuple[Untold, ...]:
+        """What the log does not have; the log is asked where the last try to tell it failed."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+            if self._telling.exception() is not None:
+                await self.catch_up()
+        return tuple(self._pieces(all_of_it=True))
+
+    async def _tell(self) -> None:
+        for piece in self._pieces(all_of_it=False):
+            if not await self._output.append(self.execution, piece.output, piece.size):
+                return
+            self._told[piece.output.stream] = piece.output.offset + piece.size
+
+    def _pieces(self, *, all_of_it: bool) -> Iterator[Untold]:
         for stream, kept in self.kept.items():
-            while len(kept) > self._told[stream]:
-                start = self._told[stream]
+            start = self._told[stream]
+            while len(kept) > start:
                 piece = bytes(kept[start : start + EVENT_BYTES])
                 data = piece if all_of_it else _whole_characters(piece)
                 if not data:
                     break
-                self._told[stream] = start + len(data)
-                if not await self._append(stream, start, data):
-                    return
+                yield Untold(output=self._output_of(stream, start, data), size=len(data))
+                start += len(data)
 
-    async def _append(self, stream: Stream, start: int, data: bytes) -> bool:
-        told = ToolOutput(
-            tool_execution_id=self._execution.id,
+    def _output_of(self, stream: Stream, start: int, data: bytes) -> ToolOutput:
+        return ToolOutput(
+            tool_execution_id=self.execution.id,
             attempt=self._attempt,
             stream=stream,
             offset=start,
             delta=data.decode(errors="replace"),
         )
-        return await self._output.append(self._execution, told, len(data))
 
 
 def _whole_characters(data: bytes) -> bytes:
@@ -139,7 +155,7 @@ def _whole_characters(data: bytes) -> bytes:
     return data[: len(data) - len(pending)]
 
 
-def _shell_result(kept: dict[Stream, bytes], ended: Exit, timeout: int) -> Result:
+def _shell_result(kept: dict[Stream, bytearray], ended: Exit, timeout: int) -> Result:
     text = kept["stdout"].decode(errors="replace")
     errors = kept["stderr"].decode(errors="replace")
     if errors:

@@ -65,7 +65,7 @@ class TurnDone(Noun):
     calls: tuple[PendingCall, ...] = ()
     tokens: int = 0
     cost_usd: float = 0.0
-    refused: bool = False
+    finish: Literal["end", "cut", "refused"] = "end"
 
 
 class TurnFailed(Noun):

@@ -98,7 +98,7 @@ class RunWorkflow:
                 entered = set(turn.incoming)
                 later = tuple(block for block in self._state.incoming if block not in entered)
                 reply = loop.Reply(
-                    calls=result.calls, tokens=result.tokens, cost_usd=result.cost_usd, refused=result.refused
+                    calls=result.calls, tokens=result.tokens, cost_usd=result.cost_usd, finish=result.finish
                 )
                 after = loop.after_model(self._state, reply)
                 self._state = after.model_copy(update={"incoming": later})

@@ -1,0 +1,161 @@
+"""The native loop: what comes next, and why a run stops."""
+
+import pytest
+
+from harness import loop
+from harness.state import Ending, PendingCall, RunState
+from protocol.ids import CheckpointId, RunId, ToolExecutionId
+from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, Sent
+from protocol.run import Limits, LimitsPatch
+
+RUN = RunId("run_0")
+
+
+def state(**changes: object) -> RunState:
+    return RunState(run_id=RUN, limits=Limits()).model_copy(update=changes)
+
+
+def call(name: str = "tool_1", **changes: object) -> PendingCall:
+    made = PendingCall(tool_execution_id=ToolExecutionId(name), source="target", effect="workspace")
+    return made.model_copy(update=changes)
+
+
+def reply(*calls: PendingCall, tokens: int = 10, cost: float = 0.0) -> loop.Reply:
+    return loop.Reply(calls=calls, tokens=tokens, cost_usd=cost)
+
+
+def test_a_new_run_calls_the_model() -> None:
+    assert loop.next_step(state()) == loop.CallModel(step=1, completes=None, incoming=())
+
+
+def test_a_run_with_a_target_gets_its_box_first() -> None:
+    assert loop.next_step(state(has_target=True)) == loop.Materialize()
+    placed = state(has_target=True, queue="host-1")
+    assert isinstance(loop.next_step(placed), loop.CallModel)
+
+
+def test_a_turn_without_calls_ends_the_run() -> None:
+    after = loop.after_model(state(), reply())
+    assert loop.next_step(after) == loop.Finish(ending=Ending(status="completed", stop_reason="end_turn"))
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("cut", "max_tokens"), ("refused", "safety_blocked"), ("end", "end_turn")]
+)
+def test_the_way_a_model_finishes_is_the_stop_reason(finish: str, reason: str) -> None:
+    said = reply().model_copy(update={"finish": finish})
+    after = loop.after_model(state(), said)
+    assert after.ending == Ending(status="completed", stop_reason=reason)
+
+
+def test_calls_are_run_and_then_the_step_is_completed_by_the_next_turn() -> None:
+    after = loop.after_model(state(), reply(call(effect="read_only")))
+    assert loop.next_step(after) == loop.RunTools(calls=(call(effect="read_only"),), parallel=False)
+    done = loop.after_tool(after, loop.Settled(tool_execution_id=ToolExecutionId("tool_1")))
+    assert loop.next_step(done) == loop.CallModel(step=2, completes=1, incoming=())
+
+
+def test_a_step_that_wrote_saves_its_tree_before_the_next_turn() -> None:
+    after = loop.after_model(state(), reply(call()))
+    done = loop.after_tool(after, loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True))
+    assert loop.next_step(done) == loop.SaveTree(step=1)
+    assert loop.next_step(loop.after_tree(done)) == loop.CallModel(step=2, completes=None, incoming=())
+
+
+def test_two_calls_run_side_by_side_unless_the_limits_say_no() -> None:
+    two = (call("tool_1"), call("tool_2"))
+    after = loop.after_model(state(), reply(*two))
+    assert loop.next_step(after) == loop.RunTools(calls=two, parallel=True)
+    alone = after.model_copy(update={"limits": Limits(parallel_tools=False)})
+    assert loop.next_step(alone) == loop.RunTools(calls=two, parallel=False)
+
+
+@pytest.mark.parametrize(
+    ("limits", "turn", "reason"),
+    [
+        (Limits(max_tokens=5), reply(call(), tokens=6), "max_tokens"),
+        (Limits(max_tokens=5), reply(tokens=6), "max_tokens"),
+        (Limits(max_cost_usd=0.1), reply(call(), cost=0.2), "max_cost"),
+        (Limits(max_tool_calls=1), reply(call("tool_1"), call("tool_2")), "max_tool_calls"),
+    ],
+)
+def test_a_passed_budget_stops_the_run_and_executes_nothing(
+    limits: Limits, turn: loop.Reply, reason: str
+) -> None:
+    after = loop.after_model(state(limits=limits), turn)
+    assert after.calls == ()
+    assert after.ending is not None
+    assert (after.ending.status, after.ending.stop_reason) == ("completed", reason)
+
+
+@pytest.mark.parametrize(
+    ("spent", "reason"),
+    [
+        ({"step": 2, "limits": Limits(max_turns=2)}, "max_turns"),
+        ({"tokens": 5, "limits": Limits(max_tokens=5)}, "max_tokens"),
+        ({"cost_usd": 1.0, "limits": Limits(max_cost_usd=1.0)}, "max_cost"),
+    ],
+)
+def test_a_spent_budget_forbids_another_turn(spent: dict[str, object], reason: str) -> None:
+    step = loop.next_step(state(**spent))
+    assert isinstance(step, loop.Finish)
+    assert step.ending.stop_reason == reason
+
+
+def test_zero_is_off() -> None:
+    off = Limits(max_turns=0, max_tokens=0, max_tool_calls=0, max_cost_usd=0)
+    after = loop.after_model(state(limits=off, step=10_000), reply(call(), tokens=10**6))
+    assert after.ending is None
+
+
+def test_a_waiting_call_is_taken_up_when_its_checkpoint_is_resolved() -> None:
+    after = loop.after_model(state(), reply(call()))
+    asked = loop.Asked(
+        tool_execution_id=ToolExecutionId("tool_1"), checkpoint_id="ckpt_1", expires_at="2026-01-01T00:00:00Z"
+    )
+    waiting = loop.after_tool(after, asked)
+    assert [one.phase for one in loop.waiting_for(waiting)] == ["waiting"]
+    other = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_2")))
+    assert other == waiting
+    heard = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_1")))
+    assert [one.phase for one in heard.calls] == ["answered"]
+    assert loop.waiting_for(heard) == ()
+
+
+def test_a_run_waits_only_when_nothing_else_is_left_to_do() -> None:
+    one = call("tool_1", phase="waiting", checkpoint_id="ckpt_1")
+    assert loop.waiting_for(state(calls=(one, call("tool_2")))) == ()
+    assert loop.waiting_for(state(calls=(one, call("tool_2", phase="done")))) == (one,)
+
+
+def test_a_lost_box_runs_the_open_steps_workspace_calls_anew() -> None:
+    calls = (
+        call("tool_1", phase="done"),
+        call("tool_2", effect="read_only", phase="done"),
+        call("tool_3", phase="waiting", checkpoint_id="ckpt_1"),
+    )
+    lost = loop.after_target_lost(state(has_target=True, queue="host-1", calls=calls))
+    assert lost.queue is None
+    assert [one.phase for one in lost.calls] == ["ready", "done", "waiting"]
+
+
+def test_cancel_ends_the_run_and_the_first_ending_stands() -> None:
+    cancelled = loop.hear(state(), Cancel())
+    assert loop.timed_out(cancelled).ending == Ending(status="cancelled", stop_reason="cancelled")
+
+
+def test_an_interrupt_is_taken_up_before_anything_else_goes_on() -> None:
+    interrupt = Interrupt(behavior="save_partial", block_id="blk_1")
+    after = loop.hear(loop.after_model(state(), reply(call())), interrupt)
+    assert loop.next_step(after) == loop.TakeUp(interrupt=interrupt)
+    assert loop.next_step(loop.after_take_up(after)) == loop.CallModel(step=2, completes=None, incoming=())
+
+
+def test_what_is_sent_enters_with_the_next_turn() -> None:
+    sent = loop.hear(loop.hear(state(), Sent(block_id="blk_1")), Sent(block_id="blk_2"))
+    assert loop.next_step(sent) == loop.CallModel(step=1, completes=None, incoming=("blk_1", "blk_2"))
+
+
+def test_raised_limits_leave_the_others_as_they_were() -> None:
+    raised = loop.hear(state(), LimitsRaised(limits=LimitsPatch(max_turns=99)))
+    assert raised.limits == Limits(max_turns=99)
