@@ -12,7 +12,6 @@ from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, 
 from protocol.noun import Noun
 from protocol.run import Limits, LimitsPatch, StopReason
 
-
 _FINISHES: dict[str, StopReason] = {
     "end": "end_turn",
     "cut": "max_tokens",

@@ -32,7 +32,6 @@ from workflows import ports
 from workflows.messages import ModelTurn, TurnDone, TurnFailed, TurnResult, TurnStopped
 from workflows.options import MODEL_ATTEMPTS
 
-
 _FINISHES: dict[str, Literal["end", "cut", "refused"]] = {
     "length": "cut",
     "context_overflow": "cut",
