@@ -29,19 +29,20 @@ READERS = 4
 class Database:
     """Long texts lie in `blobs`, beside the database; deployments of several machines share that folder."""
 
-    def __init__(self, url: str, engine: Engine, blobs: BlobStore) -> None:
+    def __init__(self, url: str, engine: Engine, blobs: BlobStore, patience_s: float) -> None:
         self.url = url
         self.blobs = blobs
         self.engine = engine
+        self._patience_s = patience_s
         self._snapshot = sqlite.SNAPSHOT if self.is_sqlite else postgresql.SNAPSHOT
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
 
     @classmethod
-    def open(cls, url: str, blobs: Path) -> "Database":
-        """Nothing is asked of the database yet; it may come up later."""
+    def open(cls, url: str, blobs: Path, *, patience_s: float = 5.0) -> "Database":
+        """Nothing is asked of the database yet; it may come up later. No lock is waited for any longer."""
         store = BlobStore(blobs)
         kind = sqlite if make_url(url).get_backend_name() == "sqlite" else postgresql
-        return cls(url, kind.engine(url, {"blobs": store}, READERS), store)
+        return cls(url, kind.engine(url, {"blobs": store}, READERS, patience_s), store, patience_s)
 
     @property
     def is_sqlite(self) -> bool:
@@ -52,13 +53,14 @@ class Database:
         try:
             upgrade(self.engine)
         except STORAGE_ERRORS as error:
-            raise unavailable(error) or error from error
+            fault = unavailable(error)
+            if fault is None:
+                raise
+            raise fault from error
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` sees in one snapshot, however many statements it makes."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, self._read, query, self._snapshot
-        )
+        return await self._off_loop(query, self._snapshot)
 
     async def look(self, query: Callable[[Connection], T]) -> T:
         """A read whose statements each see their own moment: cheaper by two round trips on PostgreSQL."""
@@ -76,7 +78,10 @@ class Database:
                     raise
                 return self._with(query, begin)
         except STORAGE_ERRORS as error:
-            raise unavailable(error) or error from error
+            fault = unavailable(error)
+            if fault is None:
+                raise
+            raise fault from error
 
     def _with(self, query: Callable[[Connection], T], begin: str | None) -> T:
         with self.engine.connect() as connection:
@@ -91,7 +96,9 @@ class Database:
     def link(self) -> Link:
         """A connection for the one writer of this process."""
         connection = self.engine.connect()
-        return sqlite.SQLiteLink(connection) if self.is_sqlite else postgresql.PostgreSQLLink(connection)
+        if self.is_sqlite:
+            return sqlite.SQLiteLink(connection, self._patience_s)
+        return postgresql.PostgreSQLLink(connection)
 
     def close(self) -> None:
         self._readers.shutdown(wait=True, cancel_futures=True)

@@ -18,7 +18,6 @@ from records.link import EventRow, LogRow
 _SETTINGS = {
     "timezone": "UTC",
     "statement_timeout": "30s",
-    "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "5s",
 }
 CONNECT: dict[str, Any] = {
@@ -31,8 +30,9 @@ CONNECT: dict[str, Any] = {
 }
 
 
-def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
-    options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+def engine(url: str, info: dict[str, Any], readers: int, patience_s: float) -> Engine:
+    settings = {**_SETTINGS, "lock_timeout": f"{round(patience_s * 1000)}ms"}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     made = create_engine(
         url,
         pool_size=readers,

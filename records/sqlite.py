@@ -14,19 +14,17 @@ from records.link import EventRow, LogRow
 
 CLOCK = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 SNAPSHOT = "BEGIN"
-PATIENCE_S = 5.0
 
 _SETTINGS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}",
     "PRAGMA cache_size=-16000",
     "PRAGMA temp_store=MEMORY",
 )
 
 
-def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
+def engine(url: str, info: dict[str, Any], readers: int, patience_s: float) -> Engine:
     """An engine whose connections are in autocommit; transactions are begun by name."""
     made = create_engine(
         url,
@@ -38,7 +36,7 @@ def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
     @event.listens_for(made, "connect")
     def _connected(connection: sqlite3.Connection, record: Any) -> None:
         record.info.update(info)
-        for setting in _SETTINGS:
+        for setting in (*_SETTINGS, f"PRAGMA busy_timeout={round(patience_s * 1000)}"):
             connection.execute(setting)
 
     return made
@@ -47,12 +45,13 @@ def engine(url: str, info: dict[str, Any], readers: int) -> Engine:
 class SQLiteLink:
     """Writes begin IMMEDIATE: the lock is taken before anything is read."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, patience_s: float) -> None:
         self.connection = connection
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.execute("PRAGMA busy_timeout=0")
         self._raw = raw
+        self._patience_s = patience_s
 
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
         self._lock()
@@ -67,7 +66,7 @@ class SQLiteLink:
 
     def _lock(self) -> None:
         """SQLite itself would sleep up to 100 ms between two looks; a transaction takes less than one."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         pause = 0.0001
         while True:
             try:

@@ -1,28 +1,31 @@
-"""Both engines, a fresh database for each test: a file, or a copy of a migrated template."""
+"""Both engines, with empty tables for each test: a copy of a migrated file, or an emptied database."""
 
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from records.bus import bus_for
 from records.database import Database
 from records.hints import Hints
+from records.tables import metadata
 from records.writer import Writer
 from tests.postgres import Cluster
 from tests.records.world import World
 
-TEMPLATE = "migrated"
+
+@pytest.fixture(scope="session")
+def cluster() -> Generator[Cluster]:
+    with Cluster() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
-    with Cluster() as running:
-        running.create(name=TEMPLATE)
-        database = Database.open(running.url(TEMPLATE), tmp_path_factory.mktemp("blobs"))
-        database.migrate()
-        database.close()
-        yield running
+def migrated_database(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    database = Database.open(cluster.url(cluster.create()), tmp_path_factory.mktemp("blobs"))
+    database.migrate()
+    return database
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +44,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         file = tmp_path / "rhone.db"
         file.write_bytes(request.getfixturevalue("migrated_file").read_bytes())
         return f"sqlite:///{file}"
-    running: Cluster = request.getfixturevalue("cluster")
-    return running.url(running.create(TEMPLATE))
+    migrated: Database = request.getfixturevalue("migrated_database")
+    with migrated.engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+        connection.commit()
+    return migrated.url
 
 
 @pytest.fixture

@@ -1,27 +1,31 @@
 """What most tests start from: a tenant, a session and runs in it, on whichever engine."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from protocol.block import InputDraft, TextPart
-from protocol.checkpoint import Checkpoint, CheckpointKind
+from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
 from protocol.digest import digest
 from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, ToolExecutionId, fresh
 from protocol.principal import Caller, Tenant
 from protocol.run import Limits, RunRequest
 from protocol.session import SessionRequest
 from protocol.tool import Effect, ToolSource
-from records import checkpoints, events, principals, runs, sessions, tool_executions
+from records import checkpoints, decisions, events, principals, runs, sessions, tool_executions
 from records.database import Database
+from records.decisions import Verdict
 from records.run_record import RunRecord
+from records.tables import checkpoints as checkpoint_table
 from records.tx import Tx
 from records.writer import Writer
 
 T = TypeVar("T")
 ENVELOPE = digest({"the": "envelope"})
+APPROVE = Verdict(decision="approve", envelope_digest=ENVELOPE, reason="fine")
 
 
 class World:
@@ -82,9 +86,9 @@ class World:
         assert found is not None
         return found
 
-    async def log(self, run_id: RunId) -> list[dict[str, Any]]:
+    async def log(self, run_id: RunId, after: int = 0) -> list[dict[str, Any]]:
         """All that the stream tells, decoded."""
-        stored = await self.read(lambda connection: events.page(connection, run_id, 0, 100_000))
+        stored = await self.read(lambda connection: events.page(connection, run_id, after, 100_000))
         return [orjson.loads(event.data) for event in stored]
 
     async def types(self, run_id: RunId) -> list[str]:
@@ -107,8 +111,7 @@ class World:
             step=1,
             tool_call_id="c1",
             effect=effect,
-            source=source,
-            **{"ordinal": 0, "tool": "send_mail", "arguments": {"to": "you"}, **fields},
+            **{"ordinal": 0, "tool": "send_mail", "source": "native", "arguments": {"to": "you"}, **fields},
         )
         assert await self.commit(lambda tx: tool_executions.request(tx, new), run_id)
         return new.id
@@ -146,6 +149,26 @@ class World:
         opened = await self.commit(unit, run_id)
         assert opened is not None
         return opened
+
+    async def decide(
+        self, checkpoint_id: CheckpointId, run_id: RunId, verdict: Verdict, who: str = "ann", *roles: str
+    ) -> decisions.Outcome:
+        caller = self.caller(who, roles)
+        return await self.commit(lambda tx: decisions.decide(tx, caller, checkpoint_id, verdict), run_id)
+
+    async def overdue(self, checkpoint_id: CheckpointId) -> None:
+        """The deadline has just passed."""
+
+        def unit(tx: Tx) -> None:
+            late = update(checkpoint_table).where(checkpoint_table.c.id == checkpoint_id)
+            tx.connection.execute(late.values(expires_at=tx.now - timedelta(milliseconds=1)))
+
+        await self.commit(unit)
+
+    async def status(self, checkpoint_id: CheckpointId) -> CheckpointStatus:
+        found = await self.read(lambda connection: checkpoints.load(connection, checkpoint_id))
+        assert found is not None
+        return found.status
 
     def caller(self, name: str = "ann", roles: Sequence[str] = ()) -> Caller:
         return Caller(
