@@ -1,0 +1,22 @@
+"""What tests share: the cache that set-up fills, and one Temporal server for all that need one."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from cli.setup.settings import SetupSettings
+from tests.temporal_server import TemporalServer
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The binaries that set-up built."""
+    return SetupSettings().data / "cache"
+
+
+@pytest.fixture(scope="session")
+def temporal_server(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[TemporalServer]:
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"), cache)
+    yield server
+    server.kill()
