@@ -23,7 +23,12 @@ async def probe_act(forge: Forge, prepared: Act) -> ActState:
         return ActState(state="done", found=found, pull_request=pull_request)
     if found == push.new:
         return ActState(state="done" if prepared is push else "partial", found=found)
-    return ActState(state="absent" if found == push.expected_old else "moved", found=found)
+    if found == push.expected_old:
+        return ActState(state="absent", found=found)
+    # Somebody may have gone on from where an earlier try of ours left the branch.
+    if found is not None and await forge.mirror.holds(push.branch, push.new):
+        return ActState(state="done" if prepared is push else "partial", found=found)
+    return ActState(state="moved", found=found)
 
 
 async def perform(forge: Forge, prepared: Act, bundle: bytes) -> ForgeOutcome:

@@ -62,6 +62,15 @@ class Mirror:
             return False
         return True
 
+    async def holds(self, branch: str, commit: str) -> bool:
+        """Whether the forge's branch is at `commit` or has grown from it."""
+        head = await self.fetch(branch)
+        try:
+            await self._read("merge-base", "--is-ancestor", commit, head)
+        except GitFailed:
+            return False
+        return True
+
     async def bundle_for(self, commit: str, branch: str) -> bytes:
         """A git bundle of `commit` with all its history, under the name of `branch`."""
         # `git bundle` packs refs, and ours may have moved on; its format is this header before a pack.

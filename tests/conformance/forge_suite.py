@@ -151,6 +151,27 @@ class ForgeSuite:
         assert second.pull_request == first.pull_request.model_copy(update={"head_id": again.new})
         assert world.pull_requests() == 1
 
+    async def test_what_was_pushed_stays_done_when_others_go_on_from_it(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        forge = world.worker()
+        push, bundle, _ = await prepared_change(forge, tmp_path / "run")
+        await forge.quarantine.redeem(push, bundle)
+        clone = world.colleague()
+        clone.git("checkout", "-q", BRANCH)
+        theirs = clone.commit({"theirs.txt": "more\n"}, "Go on")
+        clone.git("push", "-q", "origin", BRANCH)
+
+        assert await probe_act(world.worker(), push) == ActState(state="done", found=theirs)
+        assert await probe_act(forge, _request(push)) == ActState(state="partial", found=theirs)
+        opened = await perform(forge, _request(push), bundle)
+        again = await perform(forge, _request(push), bundle)
+        assert isinstance(opened, Performed)
+        assert isinstance(again, Performed)
+        assert opened.pull_request is not None
+        assert (opened.pull_request.head_id, opened.pull_request) == (theirs, again.pull_request)
+        assert world.pull_requests() == 1
+
     async def test_commits_of_others_on_the_branch_are_never_pushed_away(
         self, world: World, tmp_path: Path
     ) -> None:
