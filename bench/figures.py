@@ -1,0 +1,133 @@
+"""Figures of one run: pairs of baseline and Rhone, what is made of them, and what makes them doubtful."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Literal
+
+UNSTEADY = 0.25
+"""A baseline that varies by more than this between the repeats says that the machine was not quiet."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What must be reached: by the ratio to the baseline, or by Rhone's own figure."""
+
+    sign: Literal["<=", ">="]
+    limit: float
+    of: Literal["ratio", "ours"] = "ratio"
+
+    def is_met(self, value: float) -> bool:
+        return value <= self.limit if self.sign == "<=" else value >= self.limit
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One repeat: the same quantity for the baseline and for Rhone."""
+
+    base: float
+    ours: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.base if self.base else float("inf")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim of the table. Where there is no baseline, `base` stands as nan and only `ours` counts."""
+
+    claim: str
+    unit: str
+    pairs: tuple[Pair, ...]
+    goals: tuple[Goal, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def base(self) -> float:
+        return median(pair.base for pair in self.pairs)
+
+    @property
+    def ours(self) -> float:
+        return median(pair.ours for pair in self.pairs)
+
+    @property
+    def ratio(self) -> float:
+        """The median of the repeats' ratios, not the ratio of the medians."""
+        return median(pair.ratio for pair in self.pairs)
+
+    @property
+    def has_baseline(self) -> bool:
+        return all(pair.base == pair.base for pair in self.pairs)
+
+    @property
+    def met(self) -> bool | None:
+        """None where nothing was asked."""
+        if not self.goals:
+            return None
+        return all(goal.is_met(self.ratio if goal.of == "ratio" else self.ours) for goal in self.goals)
+
+    @property
+    def spread(self) -> float:
+        """How far the baseline's repeats lie apart, as a share of their median."""
+        bases = [pair.base for pair in self.pairs]
+        return (max(bases) - min(bases)) / self.base if self.has_baseline and self.base else 0.0
+
+
+def alone(value: float) -> Pair:
+    """A figure that has no baseline."""
+    return Pair(base=float("nan"), ours=value)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return median(values) if len(values) < 2 else quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def slope(values: Sequence[float]) -> float:
+    """The growth over the whole series by least squares, as a share of its mean: 0 is flat."""
+    count = len(values)
+    middle, mean = (count - 1) / 2, sum(values) / count
+    over = sum((number - middle) * (value - mean) for number, value in enumerate(values))
+    return over / sum((number - middle) ** 2 for number in range(count)) * (count - 1) / mean
+
+
+def warnings(row: Row) -> tuple[str, ...]:
+    """What a reader must know before believing the row."""
+    said = list(row.notes)
+    if row.spread > UNSTEADY:
+        said.append(f"not steady: the baseline varied by {row.spread:.0%} between the repeats")
+    return tuple(said)
+
+
+HEAD = ("what", "baseline", "Rhone", "ratio", "goal", "met")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    base = f"{_number(row.base)} {row.unit}".strip() if row.has_baseline else "–"
+    ratio = f"{row.ratio:.2f}" if row.has_baseline else "–"
+    goal = ", ".join(_goal(one, row.unit) for one in row.goals) or "–"
+    met = {True: "yes", False: "**no**", None: "–"}[row.met]
+    return (row.claim, base, f"{_number(row.ours)} {row.unit}".strip(), ratio, goal, met)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A Markdown table, and under it what must be known of single rows."""
+    lines = [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(cells(row)) for row in rows)]
+    said = [f"- {row.claim}: {text}." for row in rows for text in warnings(row)]
+    return "\n".join([*lines, *([""] if said else []), *said]) + "\n"
+
+
+def _goal(goal: Goal, unit: str) -> str:
+    sign = {"<=": "≤", ">=": "≥"}[goal.sign]
+    return f"{sign} {goal.limit:g}" + (f" {unit}".rstrip() if goal.of == "ours" else "")
+
+
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+def _number(value: float) -> str:
+    if value == 0:
+        return "0"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{digits}f}"
