@@ -9,6 +9,7 @@ import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -46,7 +47,7 @@ class _Execution:
         self.forgotten = False
         self.changed = asyncio.Condition()
         self.running: asyncio.Task[None] | None = None
-        self.ends_by: Literal["itself", "kill", "limit"] = "itself"
+        self.killed = asyncio.Event()
 
 
 class MemoryTarget:
@@ -95,9 +96,8 @@ class MemoryTarget:
     async def kill(self, execution: ToolExecutionId) -> None:
         self._alive()
         found = self._executions.get(execution)
-        if found is not None and found.running is not None and found.exit is None:
-            found.ends_by = "kill"
-            found.running.cancel()
+        if found is not None and found.running is not None:
+            found.killed.set()
             await asyncio.wait([found.running])
 
     async def forget(self, execution: ToolExecutionId) -> None:
@@ -181,20 +181,20 @@ class MemoryTarget:
     async def _run(self, execution: _Execution, scripted: Scripted, command: Command) -> None:
         started = time.monotonic()
         execution.written = {"stdout": scripted.stdout, "stderr": scripted.stderr}
-        try:
-            await asyncio.sleep(min(scripted.seconds, command.timeout_ms / 1000))
-            if scripted.seconds * 1000 > command.timeout_ms:
-                execution.ends_by = "limit"
-        except asyncio.CancelledError:
-            execution.ends_by = "kill"
-        by_itself = execution.ends_by == "itself"
+        late = scripted.seconds * 1000 > command.timeout_ms
+        if scripted.seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(scripted.seconds, command.timeout_ms / 1000)):
+                    await execution.killed.wait()
+        killed = execution.killed.is_set()
+        by_itself = not (killed or late)
         stdout, stderr = execution.written.values()
         async with execution.changed:
             execution.exit = Exit(
                 exit_code=scripted.exit_code if by_itself else None,
                 signal=None if by_itself else _KILLED,
-                timed_out=execution.ends_by == "limit",
-                killed=execution.ends_by == "kill",
+                timed_out=late and not killed,
+                killed=killed,
                 stdout_bytes=len(stdout),
                 stderr_bytes=len(stderr),
                 stdout_digest="sha256:" + hashlib.sha256(stdout).hexdigest(),
