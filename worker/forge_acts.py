@@ -14,7 +14,7 @@ from targets.forge.forges import Forge, Forges
 from targets.target import Target
 from worker.act import Doing, Prepared, Result, failure
 
-BUNDLE_LIMIT = 256 * 1024 * 1024
+BUNDLE_LIMIT = 64 * 1024 * 1024
 
 
 class Hand:
