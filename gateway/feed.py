@@ -105,6 +105,12 @@ class Feed:
         for followed in self._followed.values():
             followed.ring.stir()
 
+    def followed(self) -> list[RunId]:
+        return list(self._followed)
+
+    def watchers(self, run_id: RunId) -> int:
+        return self._followed[run_id].watchers if run_id in self._followed else 0
+
     async def watch(
         self, run_id: RunId, cursor: int, last: int, *, patience_s: float
     ) -> AsyncGenerator[list[Frame]]:

@@ -25,6 +25,7 @@ from protocol.principal import ALL_SCOPES, Scope, Tenant
 from protocol.run import StopReason
 from records import checkpoints, keys, principals, run_end, runs, tool_executions
 from records.bus import bus_for
+from records.hints import LocalHints
 from records.secrets import Secrets
 from records.tx import Tx
 from records.writer import Writer
@@ -150,9 +151,14 @@ class House:
 
         await self.commit(unit, run_id)
 
+    async def quietly(self, unit: Callable[[Tx], object], run_id: RunId) -> None:
+        """A commit whose hint is lost."""
+        mute = Writer(self.gateway.database, LocalHints())
+        await mute.commit(unit, runs=[run_id])
+        await asyncio.to_thread(mute.close)
+
     async def end(self, run_id: RunId, reason: StopReason = "end_turn", text: str = "done") -> None:
-        outcome = run_end.RunOutcome(status="completed", stop_reason=reason, output_text=text)
-        assert await self.commit(lambda tx: run_end.end(tx, run_id, outcome), run_id)
+        assert await self.commit(lambda tx: run_end.end(tx, run_id, completed(reason, text)), run_id)
 
     async def ask(
         self,
@@ -238,6 +244,10 @@ async def house(
             await serving
             await asyncio.to_thread(worker.close)
             await bus.close()
+
+
+def completed(reason: StopReason = "end_turn", text: str = "done") -> run_end.RunOutcome:
+    return run_end.RunOutcome(status="completed", stop_reason=reason, output_text=text)
 
 
 def error_of(answer: httpx2.Response) -> tuple[int, str, str | None]:

@@ -10,6 +10,7 @@ from tests.flow.gateway.house import House, error_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ASKED: dict[str, Any] = {"input": "fix it", "model": "smart"}
+JSON = {"Content-Type": "application/json"}
 DEV = {"kind": "workspace", "name": "dev"}
 
 
@@ -111,8 +112,12 @@ RAW: list[tuple[bytes, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "status", "code"), RAW, ids=[raw[:24].decode("latin-1") for raw, _, _ in RAW])
-async def test_bytes_that_are_no_request_are_refused(shared: House, raw: bytes, status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("raw", "status", "code"), RAW, ids=[raw[:24].decode("latin-1") for raw, _, _ in RAW]
+)
+async def test_bytes_that_are_no_request_are_refused(
+    shared: House, raw: bytes, status: int, code: str
+) -> None:
     started = time.monotonic()
     answer = await shared.client.post("/v1/runs", content=raw, headers={"Content-Type": "application/json"})
     assert error_of(answer)[:2] == (status, code)
@@ -125,7 +130,9 @@ async def test_a_body_that_grows_over_the_limit_is_refused_while_it_is_sent(shar
         for _ in range(9 * 16):
             yield b"x" * 65_536
 
-    answer = await shared.client.post("/v1/runs", content=chunks(), headers={"Content-Type": "application/json"})
+    answer = await shared.client.post(
+        "/v1/runs", content=chunks(), headers={"Content-Type": "application/json"}
+    )
     assert error_of(answer)[:2] == (413, "request.too_large")
 
 
