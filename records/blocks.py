@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from protocol.block import Block
 from protocol.ids import BlockId, CallId, RunId, derived
@@ -18,6 +18,16 @@ from records.tables import blocks
 from records.tx import Tx
 
 _BLOCK: TypeAdapter[Block] = TypeAdapter(Block)
+
+# Statements that every step executes are built once: building one costs ten times its execution.
+_ANY = select(blocks.c.id, blocks.c.body).where(blocks.c.id.in_(bindparam("ids", expanding=True)))
+_END = select(func.coalesce(func.max(blocks.c.position), 0)).where(blocks.c.history == bindparam("of"))
+_BEYOND = (
+    select(blocks.c.position, blocks.c.body)
+    .where(blocks.c.history == bindparam("of"), blocks.c.in_head, blocks.c.position > bindparam("known"))
+    .order_by(blocks.c.position)
+)
+_ADD = insert(blocks)
 
 
 def add(tx: Tx, history: str, new: Sequence[Block], *, entered: bool = True) -> None:
@@ -40,13 +50,14 @@ def add(tx: Tx, history: str, new: Sequence[Block], *, entered: bool = True) -> 
         }
         for number, block in enumerate(new, start=1)
     ]
-    tx.connection.execute(insert(blocks), rows)
+    tx.connection.execute(_ADD, rows)
 
 
 def enter(tx: Tx, history: str, ids: Iterable[BlockId]) -> None:
     """Put waiting blocks at the end of the head, in this order; one that is already in stays where it is."""
-    end = _end(tx.connection, history)
+    end: int | None = None
     for block_id in ids:
+        end = _end(tx.connection, history) if end is None else end
         entered = tx.connection.execute(
             update(blocks)
             .where(blocks.c.id == block_id, blocks.c.history == history, blocks.c.position.is_(None))
@@ -75,12 +86,7 @@ def head(connection: Connection, history: str) -> tuple[BlockId | None, list[Blo
 
 def head_after(connection: Connection, history: str, position: int) -> tuple[int, list[Block]]:
     """What the head has gained beyond a position, and the position that it ends at now."""
-    query = (
-        select(blocks.c.position, blocks.c.body)
-        .where(blocks.c.history == history, blocks.c.in_head, blocks.c.position > position)
-        .order_by(blocks.c.position)
-    )
-    rows = connection.execute(query).all()
+    rows = connection.execute(_BEYOND, {"of": history, "known": position}).all()
     return (rows[-1].position if rows else position), [_block(connection, row.body) for row in rows]
 
 
@@ -102,12 +108,11 @@ def by_ids(connection: Connection, ids: Collection[BlockId]) -> list[Block]:
 
 
 def _rows(connection: Connection, ids: Collection[str]) -> Sequence[AnyRow]:
-    return connection.execute(select(blocks.c.id, blocks.c.body).where(blocks.c.id.in_(ids))).all()
+    return connection.execute(_ANY, {"ids": list(ids)}).all()
 
 
 def _end(connection: Connection, history: str) -> int:
-    query = select(func.coalesce(func.max(blocks.c.position), 0)).where(blocks.c.history == history)
-    return connection.execute(query).scalar_one()
+    return connection.execute(_END, {"of": history}).scalar_one()
 
 
 def _block(connection: Connection, body: str) -> Block:

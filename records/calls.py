@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from protocol.errors import ErrorBody
 from protocol.event import (
@@ -23,6 +23,21 @@ from records.columns import AnyRow, noun_of
 from records.conflicts import insert_unless_there
 from records.tables import calls
 from records.tx import Tx
+
+# Statements that every step executes are built once: building one costs ten times its execution.
+_OF = calls.c.id == bindparam("of")
+_BEGIN = (
+    update(calls)
+    .where(_OF, calls.c.status.in_(("running", "failed")))
+    .values(attempt=calls.c.attempt + 1, status="running", error=None, completed_at=None)
+    .returning(calls.c.attempt, calls.c.run_id, calls.c.step, calls.c.model)
+)
+_SPEAKS = select(calls.c.attempt).where(_OF, calls.c.status == "running")
+_SETTLE = (
+    update(calls)
+    .where(_OF, calls.c.attempt == bindparam("by"), calls.c.status == "running")
+    .returning(calls.c.run_id)
+)
 
 
 class NewCall(Noun):
@@ -53,13 +68,7 @@ def create(tx: Tx, new: NewCall) -> bool:
 
 def start_attempt(tx: Tx, call_id: CallId) -> int | None:
     """The number of a new attempt; the former one is voided. None where the call has its answer."""
-    counted = (
-        update(calls)
-        .where(calls.c.id == call_id, calls.c.status.in_(("running", "failed")))
-        .values(attempt=calls.c.attempt + 1, status="running", error=None, completed_at=None)
-        .returning(calls.c.attempt, calls.c.run_id, calls.c.step, calls.c.model)
-    )
-    row = tx.connection.execute(counted).first()
+    row = tx.connection.execute(_BEGIN, {"of": call_id}).first()
     if row is None:
         return None
     attempt: int = row.attempt
@@ -74,8 +83,7 @@ def start_attempt(tx: Tx, call_id: CallId) -> int | None:
 
 def current_attempt(tx: Tx, call_id: CallId) -> int | None:
     """The attempt that may still speak; None where none may."""
-    query = select(calls.c.attempt).where(calls.c.id == call_id, calls.c.status == "running")
-    return tx.connection.execute(query).scalar()
+    return tx.connection.execute(_SPEAKS, {"of": call_id}).scalar()
 
 
 def append_deltas(
@@ -139,13 +147,8 @@ def list_calls(connection: Connection, run_id: RunId) -> list[Call]:
 
 
 def _settle(tx: Tx, call_id: CallId, attempt: int, **values: Any) -> AnyRow | None:
-    settled = (
-        update(calls)
-        .where(calls.c.id == call_id, calls.c.attempt == attempt, calls.c.status == "running")
-        .values(completed_at=tx.now, **values)
-        .returning(calls.c.run_id)
-    )
-    return tx.connection.execute(settled).first()
+    settled = values | {"of": call_id, "by": attempt, "completed_at": tx.now}
+    return tx.connection.execute(_SETTLE, settled).first()
 
 
 def _call(row: AnyRow) -> Call:

@@ -3,7 +3,7 @@
 import hmac
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from protocol.ids import KeyId, OrgId, PrincipalId, ProjectId, fresh
 from protocol.noun import Noun
@@ -16,6 +16,8 @@ from records.tx import Tx
 
 DEFAULT = Tenant(org_id=OrgId("org_default"), project_id=ProjectId("proj_default"))
 ADMIN = PrincipalId("prin_admin")
+
+_ROLES = select(principals.c.roles).where(principals.c.id == bindparam("of"))
 
 
 class NewKey(Noun):
@@ -116,9 +118,7 @@ def authenticate(connection: Connection, key_id: KeyId, secret_hash: str) -> Cal
 
 def roles_of(connection: Connection, principal_id: PrincipalId) -> tuple[str, ...]:
     """The roles that a principal has now; none where it is gone."""
-    return (
-        connection.execute(select(principals.c.roles).where(principals.c.id == principal_id)).scalar() or ()
-    )
+    return connection.execute(_ROLES, {"of": principal_id}).scalar() or ()
 
 
 def _principals(tenant: Tenant) -> Select[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from protocol.digest import digest, digest_bytes
 from protocol.event import ToolCompleted, ToolDenied, ToolOutput, ToolRequested, ToolStarted
@@ -20,6 +20,26 @@ from records.tx import Tx
 
 t = tool_executions.c
 _OVER = ("completed", "denied", "cancelled")
+
+# Statements that every step executes are built once: building one costs ten times its execution.
+_ONE = select(*(t[name] for name in ToolExecution.model_fields)).where(t.id == bindparam("of"))
+_OPEN = update(tool_executions).where(t.id == bindparam("of"), t.status.not_in(_OVER))
+_BEGIN = _OPEN.values(
+    attempt=t.attempt + 1,
+    status="claimed",
+    stdout_bytes=0,
+    stderr_bytes=0,
+    started_at=func.coalesce(t.started_at, bindparam("now", type_=t.started_at.type)),
+).returning(t.attempt, t.run_id)
+_END = _OPEN.returning(t.run_id, t.attempt)
+_END_ATTEMPT = _END.where(t.attempt == bindparam("by"))
+_GROWN = update(tool_executions).where(
+    t.id == bindparam("of"), t.attempt == bindparam("by"), t.status == "claimed"
+)
+_TOLD = {
+    stream: _GROWN.where(told == bindparam("so_far")).values({told.key: bindparam("now")})
+    for stream, told in (("stdout", t.stdout_bytes), ("stderr", t.stderr_bytes))
+}
 
 
 class NewToolExecution(Noun):
@@ -75,17 +95,9 @@ def request(tx: Tx, new: NewToolExecution) -> bool:
 
 def start(tx: Tx, execution: ToolExecutionId) -> int | None:
     """The number of a new attempt, told to the stream; None where the execution is over."""
-    counted = (
-        update(tool_executions)
-        .where(t.id == execution, t.status.not_in(_OVER))
-        .values(attempt=t.attempt + 1, status="claimed", stdout_bytes=0, stderr_bytes=0)
-        .returning(t.attempt, t.run_id)
-    )
-    row = tx.connection.execute(counted).first()
+    row = tx.connection.execute(_BEGIN, {"of": execution, "now": tx.now}).first()
     if row is None:
         return None
-    first = update(tool_executions).where(t.id == execution, t.started_at.is_(None))
-    tx.connection.execute(first.values(started_at=tx.now))
     started = ToolStarted(tool_execution_id=execution, attempt=row.attempt)
     tx.append(row.run_id, started, key=f"tool:{execution}:{row.attempt}:started")
     return row.attempt
@@ -93,23 +105,21 @@ def start(tx: Tx, execution: ToolExecutionId) -> int | None:
 
 def wait(tx: Tx, execution: ToolExecutionId, checkpoint_id: CheckpointId) -> bool:
     """It waits for somebody; false where it is over."""
-    waiting = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
-    values = {"status": "waiting", "checkpoint_id": checkpoint_id}
-    return tx.connection.execute(waiting.values(values)).rowcount == 1
+    waiting = {"of": execution, "status": "waiting", "checkpoint_id": checkpoint_id}
+    return tx.connection.execute(_OPEN, waiting).rowcount == 1
 
 
 def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:
     """Tell a piece of output that is `size` bytes long; false where it is not the next one of its stream."""
-    told = t.stdout_bytes if output.stream == "stdout" else t.stderr_bytes
     if tx.ended(run_id):
         return False
-    taken = update(tool_executions).where(
-        t.id == output.tool_execution_id,
-        t.attempt == output.attempt,
-        t.status == "claimed",
-        told == output.offset,
-    )
-    if tx.connection.execute(taken.values({told.key: output.offset + size})).rowcount == 0:
+    grown = {
+        "of": output.tool_execution_id,
+        "by": output.attempt,
+        "so_far": output.offset,
+        "now": output.offset + size,
+    }
+    if tx.connection.execute(_TOLD[output.stream], grown).rowcount == 0:
         return False
     tx.append(run_id, output)
     return True
@@ -130,11 +140,9 @@ def cancel(tx: Tx, execution: ToolExecutionId, outcome: Literal["interrupted", "
 
 
 def deny(tx: Tx, execution: ToolExecutionId, rule: str, reason: str) -> bool:
-    over = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
-    denied = over.values(
-        status="denied", outcome="denied", is_error=True, preview=reason, completed_at=tx.now
-    ).returning(t.run_id)
-    run_id = tx.connection.execute(denied).scalar()
+    values = {"status": "denied", "outcome": "denied", "is_error": True, "preview": reason}
+    denied = values | {"of": execution, "completed_at": tx.now}
+    run_id = tx.connection.execute(_END, denied).scalar()
     if run_id is None:
         return False
     body = ToolDenied(tool_execution_id=execution, rule=rule, reason=reason)
@@ -152,7 +160,7 @@ def reopen(tx: Tx, execution: ToolExecutionId) -> None:
 
 
 def get(connection: Connection, execution: ToolExecutionId) -> ToolExecution | None:
-    row = connection.execute(_select().where(t.id == execution)).first()
+    row = connection.execute(_ONE, {"of": execution}).first()
     return None if row is None else execution_of(connection, row)
 
 
@@ -180,12 +188,12 @@ def told(connection: Connection, execution: ToolExecutionId) -> tuple[int, Offse
 
 
 def _end(tx: Tx, execution: ToolExecutionId, status: str, result: ToolResult, attempt: int | None) -> bool:
-    over = update(tool_executions).where(t.id == execution, t.status.not_in(_OVER))
-    if attempt is not None:
-        over = over.where(t.attempt == attempt)
     values: dict[str, Any] = {name: getattr(result, name) for name in ToolResult.model_fields}
-    ended = over.values(status=status, completed_at=tx.now, **values).returning(t.run_id, t.attempt)
-    row = tx.connection.execute(ended).first()
+    ended = values | {"of": execution, "status": status, "completed_at": tx.now}
+    if attempt is None:
+        row = tx.connection.execute(_END, ended).first()
+    else:
+        row = tx.connection.execute(_END_ATTEMPT, ended | {"by": attempt}).first()
     if row is None:
         return False
     body = ToolCompleted(tool_execution_id=execution, attempt=row.attempt, **values)
