@@ -16,7 +16,7 @@ from gateway.idempotency import Made, scope_of
 from gateway.names import checkpoint_named, run_named
 from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
 from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refused
-from protocol.noun import JSON, JSONObject, Noun
+from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
 from records import checkpoints, decisions, principals
 from records.decisions import Verdict
@@ -148,8 +148,7 @@ def _check_resolution(answer: JSON) -> None:
 def checkpoint_closed(checkpoint: Checkpoint) -> Refused:
     """Nobody waits for the answer any more."""
     if checkpoint.status in ("open", "expired"):
-        message = f"the checkpoint's time ended at {checkpoint.expires_at.isoformat()}"
-        return Gone("checkpoint.expired", message)
+        return Gone("checkpoint.expired", f"the checkpoint's time ended at {rfc3339(checkpoint.expires_at)}")
     return Conflict(
         "checkpoint.closed",
         f"the checkpoint is {checkpoint.status}",
@@ -159,10 +158,10 @@ def checkpoint_closed(checkpoint: Checkpoint) -> Refused:
 
 def _refused(outcome: decisions.Outcome) -> Refused:
     match outcome:
-        case decisions.Closed(checkpoint=checkpoint):
+        case decisions.Closed(checkpoint=Checkpoint(status="open")):
+            return Conflict("checkpoint.not_approved", "there is no approval to take back: it can be denied")
+        case decisions.Closed(checkpoint=checkpoint) | decisions.Expired(checkpoint=checkpoint):
             return checkpoint_closed(checkpoint)
-        case decisions.Expired():
-            return Gone("checkpoint.expired", "the checkpoint's time is over")
         case decisions.DigestMismatch(checkpoint=checkpoint):
             message = "envelope_digest: it is not the digest of what would be done"
             details: JSONObject = {"envelope_digest": checkpoint.envelope_digest}
