@@ -1,12 +1,11 @@
-"""Hints between the processes of one machine: a datagram to every listener's socket in one folder.
+"""Hints between the processes of one machine: a named pipe for every listener, all in one folder.
 
-A listener that is gone leaves a socket file that refuses; whoever finds it removes it. A listener whose
-queue is full gets the newest numbers a moment later, merged.
+A listener that is gone leaves a pipe that nobody reads; whoever finds it removes it. A pipe holds some 800
+messages (a datagram socket only ten): a listener that falls that far behind gets the newest numbers merged.
 """
 
 import asyncio
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -15,119 +14,92 @@ from pathlib import Path
 
 from records.hints import LocalHints, Topic, decode, encode
 
-DATAGRAM = 32 * 1024
-RETRY_S = 0.005
+MESSAGE = 4_000  # what is shorter than 4,096 bytes is written whole or not at all
 LIST_AGAIN_S = 0.5
 
 
 class MachineHints(LocalHints):
-    """`publish` sends to the others and delivers here; `start` opens this process's own socket."""
+    """`publish` writes to the others and delivers here; `start` opens this process's own pipe."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
         self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self._directory = -1
-        self._inbound: socket.socket | None = None
-        self._outbound = _datagram_socket()
+        self._inbound = -1
+        self._rest = b""
         self._lock = threading.Lock()
         self._closed = False
-        self._peers: list[str] = []
+        self._pipes: dict[str, int] = {}
+        self._late: dict[str, dict[Topic, int]] = {}
         self._listed_at = -LIST_AGAIN_S
         self._seen_ns = -1
-        self._late: dict[str, dict[Topic, int]] = {}
 
     async def start(self) -> None:
         await super().start()
-        self._open_folder()
-        self._inbound = _datagram_socket()
-        self._inbound.bind(self._path(self._name))
-        asyncio.get_running_loop().add_reader(self._inbound, self._receive, self._inbound)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unnamed = self._folder / f".{self._name}"  # until it has a reader, lest somebody removes it
+        os.mkfifo(unnamed, 0o600)
+        # for reading and writing: with a writer of our own the pipe never ends
+        self._inbound = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK)
+        unnamed.rename(self._folder / self._name)
+        asyncio.get_running_loop().add_reader(self._inbound, self._receive)
 
     async def close(self) -> None:
-        if self._inbound is not None:
+        if self._inbound >= 0:
             asyncio.get_running_loop().remove_reader(self._inbound)
-            self._inbound.close()
             (self._folder / self._name).unlink(missing_ok=True)
-            self._inbound = None
+            os.close(self._inbound)
+            self._inbound = -1
         with self._lock:
             self._closed = True
-            self._outbound.close()
-            if self._directory >= 0:
-                os.close(self._directory)
-                self._directory = -1
+            for pipe in self._pipes.values():
+                os.close(pipe)
+            self._pipes.clear()
         await super().close()
 
     def publish(self, hints: Mapping[Topic, int]) -> None:
         with self._lock:
             if self._closed:
                 return
-            self._open_folder()
-            for peer in self._listening():
-                self._send(peer, {**self._late.pop(peer, {}), **hints})
-            late = bool(self._late)
+            self._look_for_listeners()
+            for name in list(self._pipes):
+                self._send(name, {**self._late.pop(name, {}), **hints})
         super().publish(hints)
-        if late:
-            self._call_later()
 
-    def _open_folder(self) -> None:
-        if self._directory < 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-
-    def _path(self, name: str) -> str:
-        """A socket's path has room for 107 bytes only; the folder's own path may be longer."""
-        return f"/proc/self/fd/{self._directory}/{name}"
-
-    def _listening(self) -> list[str]:
+    def _look_for_listeners(self) -> None:
         """Two changes within one tick of the folder's time look like one: look again by the clock as well."""
-        changed, now = os.fstat(self._directory).st_mtime_ns, time.monotonic()
-        if changed != self._seen_ns or now > self._listed_at + LIST_AGAIN_S:
+        try:
+            changed, now = self._folder.stat().st_mtime_ns, time.monotonic()
+            if changed == self._seen_ns and now < self._listed_at + LIST_AGAIN_S:
+                return
             self._seen_ns, self._listed_at = changed, now
-            self._peers = [name for name in os.listdir(self._directory) if name != self._name]
-        return self._peers
-
-    def _send(self, peer: str, hints: Mapping[Topic, int]) -> None:
-        for data in encode(hints, DATAGRAM):
+            found = os.listdir(self._folder)
+        except FileNotFoundError:
+            return
+        names = {name for name in found if not name.startswith(".") and name != self._name}
+        for name in self._pipes.keys() - names:
+            os.close(self._pipes.pop(name))
+        for name in names - self._pipes.keys():
             try:
-                self._outbound.sendto(data, self._path(peer))
-            except BlockingIOError:
-                self._late[peer] = dict(hints)
-                return
-            except ConnectionRefusedError:
-                with suppress(FileNotFoundError):
-                    os.unlink(peer, dir_fd=self._directory)
-                return
-            except OSError:
-                return  # gone in this moment, or closing: a hint may be lost
+                self._pipes[name] = os.open(self._folder / name, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads it any more
+                with suppress(OSError):
+                    os.unlink(self._folder / name)
 
-    def _call_later(self) -> None:
-        loop = self._loop
-        if loop is not None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(loop.call_later, RETRY_S, self._send_late)
+    def _send(self, name: str, hints: Mapping[Topic, int]) -> None:
+        try:
+            for message in encode(hints, MESSAGE):
+                os.write(self._pipes[name], message + b"\n")
+        except BlockingIOError:
+            self._late[name] = dict(hints)
+        except BrokenPipeError:
+            os.close(self._pipes.pop(name))
+            with suppress(OSError):
+                os.unlink(self._folder / name)
 
-    def _send_late(self) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            late, self._late = self._late, {}
-            for peer, hints in late.items():
-                self._send(peer, hints)
-            again = bool(self._late)
-        if again:
-            self._call_later()
-
-    def _receive(self, inbound: socket.socket) -> None:
-        while True:
-            try:
-                data = inbound.recv(2 * DATAGRAM)
-            except BlockingIOError:
-                return
-            self.deliver(decode(data))
-
-
-def _datagram_socket() -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    made.setblocking(False)
-    return made
+    def _receive(self) -> None:
+        with suppress(BlockingIOError):
+            while data := os.read(self._inbound, 65_536):
+                *messages, self._rest = (self._rest + data).split(b"\n")
+                for message in messages:
+                    self.deliver(decode(message))

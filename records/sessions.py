@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, select, update
 from protocol.ids import SessionId, is_id
 from protocol.noun import Noun
 from protocol.principal import Tenant
-from protocol.session import Session, SessionPatch, SessionRequest
+from protocol.session import Session, SessionDefaults, SessionPatch, SessionRequest
 from records.columns import noun_of
 from records.conflicts import insert_unless_there
 from records.paging import Page, PageRequest, page_of
@@ -57,7 +57,7 @@ def patch(tx: Tx, tenant: Tenant, session_id: SessionId, change: SessionPatch) -
     if "metadata" in values and values["metadata"] is None:
         values["metadata"] = {}
     if "defaults" in values and values["defaults"] is None:
-        values["defaults"] = {}
+        values["defaults"] = SessionDefaults()
     return _change(tx, tenant, session_id, **values)
 
 

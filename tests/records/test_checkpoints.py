@@ -146,7 +146,8 @@ async def test_a_deferred_checkpoint_stays_open_for_longer(world: World) -> None
     assert later.checkpoint.status == "open"
     assert later.checkpoint.expires_at - one.created_at > timedelta(minutes=59)
     assert (await world.types(run_id))[-1] == "checkpoint.deferred"
-    assert await world.read(lambda connection: inbox.take(connection, run_id, 0)) == []
+    told = await world.read(lambda connection: inbox.take(connection, run_id, 0))
+    assert [item.message for item in told] == [CheckpointResolved(checkpoint_id=one.id)]
     assert isinstance(await world.decide(one.id, run_id, APPROVE), Decided)
 
 

@@ -6,6 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from records.database import Database
+from records.migrate import newest, version
 from records.tables import metadata
 
 
@@ -28,3 +29,8 @@ def test_a_new_file_is_migrated_from_nothing(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.close()
+
+
+async def test_the_newest_version_is_the_one_that_the_tables_are_at(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert version(connection) == newest()

@@ -14,7 +14,7 @@ from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, ToolExecut
 from protocol.principal import Caller, Tenant
 from protocol.run import Limits, RunRequest
 from protocol.session import SessionRequest
-from protocol.tool import Effect, ToolSource
+from protocol.tool import ToolSource
 from records import checkpoints, decisions, events, principals, runs, sessions, tool_executions
 from records.database import Database
 from records.decisions import Verdict
@@ -94,14 +94,7 @@ class World:
     async def types(self, run_id: RunId) -> list[str]:
         return [event["type"] for event in await self.log(run_id)]
 
-    async def tool(
-        self,
-        run_id: RunId,
-        *,
-        effect: Effect = "non_idempotent_write",
-        source: ToolSource = "native",
-        **fields: Any,
-    ) -> ToolExecutionId:
+    async def tool(self, run_id: RunId, *, source: ToolSource = "native", **fields: Any) -> ToolExecutionId:
         """A tool execution as the model asked for it."""
         record = await self.record(run_id)
         new = tool_executions.NewToolExecution(
@@ -110,8 +103,9 @@ class World:
             session_id=record.run.session_id,
             step=1,
             tool_call_id="c1",
-            effect=effect,
-            **{"ordinal": 0, "tool": "send_mail", "source": "native", "arguments": {"to": "you"}, **fields},
+            effect="non_idempotent_write",
+            source=source,
+            **{"ordinal": 0, "tool": "send_mail", "arguments": {"to": "you"}, **fields},
         )
         assert await self.commit(lambda tx: tool_executions.request(tx, new), run_id)
         return new.id

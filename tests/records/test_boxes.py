@@ -1,0 +1,128 @@
+"""Boxes, inboxes, and the questions of `rhone reconcile`."""
+
+from functools import partial
+
+from sqlalchemy import delete, update
+
+from protocol.ids import BoxId, RunId, fresh
+from protocol.inbox import Cancel, InboxItem, Interrupt
+from protocol.target import BoxPlace
+from records import boxes, checks, effects, inbox, tool_executions
+from records.run_end import RunOutcome, end
+from records.tables import effects as effect_table
+from records.tables import events as event_table
+from records.tx import Tx
+from tests.records.world import ENVELOPE, World
+
+DONE = RunOutcome(status="completed", stop_reason="end_turn")
+PLACE = BoxPlace(container_id="c1", host="host-1", image_digest="sha256:0", pool_key="k")
+
+
+async def materialize(world: World, run_id: RunId) -> boxes.Box | None:
+    unit = partial(boxes.materialized, box_id=BoxId(fresh("box_")), run_id=run_id, target="dev", place=PLACE)
+    return await world.commit(unit, run_id)
+
+
+async def test_each_materialization_is_a_generation_and_the_former_box_is_reaped(world: World) -> None:
+    run_id = await world.run()
+    first, second = await materialize(world, run_id), await materialize(world, run_id)
+    assert first is not None
+    assert second is not None
+    assert (first.generation, second.generation, second.place) == (1, 2, PLACE)
+    assert await world.read(lambda c: boxes.active(c, run_id)) == second
+    assert [box.id for box in await world.read(boxes.to_reap)] == [first.id]
+    assert [box.id for box in await world.read(boxes.owned)] == [second.id, first.id]
+    await world.commit(lambda tx: boxes.gone(tx, first.id))
+    assert await world.read(boxes.to_reap) == []
+    assert [box.state for box in await world.read(lambda c: boxes.of_run(c, run_id))] == ["gone", "active"]
+    await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
+    assert await materialize(world, run_id) is None
+    assert [box.id for box in await world.read(boxes.owned)] == [second.id]
+
+
+async def test_a_lost_tree_is_rebuilt_from_the_chain_of_its_bundles(world: World) -> None:
+    run_id = await world.run()
+    for step, bundle in ((1, "sha256:a"), (2, None), (3, "sha256:c")):
+        save = partial(
+            boxes.save_tree,
+            run_id=run_id,
+            step=step,
+            commit=f"c{step}",
+            tree=f"t{step}",
+            bundle_digest=bundle,
+        )
+        assert await world.commit(save, run_id)
+        assert not await world.commit(save, run_id)
+    assert await world.read(lambda c: boxes.bundles(c, run_id)) == ["sha256:a", "sha256:c"]
+    last = await world.read(lambda c: boxes.last_tree(c, run_id))
+    assert last is not None
+    assert (last.step, last.commit, last.tree) == (3, "c3", "t3")
+
+
+async def test_what_is_said_to_a_run_is_heard_in_order_and_wakes_it_until_it_is(world: World) -> None:
+    one, other = await world.several_runs(2)
+    stop, cancel = Interrupt(behavior="discard"), Cancel(reason="enough")
+    for message in (stop, cancel):
+        await world.commit(lambda tx, message=message: inbox.say(tx, one, message), one)
+    assert await world.read(lambda c: inbox.take(c, one, 0)) == [
+        InboxItem(position=1, message=stop),
+        InboxItem(position=2, message=cancel),
+    ]
+    assert await world.read(lambda c: inbox.take(c, one, 1)) == [InboxItem(position=2, message=cancel)]
+    assert await world.read(lambda c: inbox.take(c, other, 0)) == []
+    await world.commit(lambda tx: inbox.acknowledge(tx, one, 1), one)
+    assert await world.read(inbox.unseen) == [one]
+    await world.commit(lambda tx: inbox.acknowledge(tx, one, 2), one)
+    await world.commit(lambda tx: inbox.acknowledge(tx, one, 1), one)
+    assert await world.read(inbox.unseen) == []
+
+
+async def test_a_sound_log_has_no_fault_and_a_broken_one_is_named(world: World) -> None:
+    sound, gap, tail, silent = await world.several_runs(4)
+    for run_id in (sound, gap, silent):
+        await world.commit(lambda tx, run=run_id: end(tx, run, DONE), run_id)
+    assert await world.read(checks.log_faults) == []
+    table = event_table.c
+
+    def break_them(tx: Tx) -> None:
+        tx.connection.execute(delete(event_table).where(table.run_id == gap, table.seq == 2))
+        tx.connection.execute(delete(event_table).where(table.run_id == tail, table.seq == 2))
+        over = update(event_table).where(table.run_id == silent, table.type == "run.completed")
+        tx.connection.execute(over.values(type="step.completed"))
+
+    await world.commit(break_them)
+    faults = {fault.run_id: fault for fault in await world.read(checks.log_faults)}
+    assert faults.keys() == {gap, tail, silent}
+    assert (faults[gap].kept, faults[gap].last_seq, faults[gap].terminal_events) == (2, 3, 1)
+    assert (faults[tail].highest, faults[tail].last_seq) == (1, 2)
+    assert faults[silent].terminal_events == 0
+
+
+async def test_claims_deeds_and_open_runs_are_told(world: World) -> None:
+    ended, waiting = await world.several_runs(2)
+    execution = await world.tool(ended, source="forge", tool="open_pull_request")
+    intent = effects.Intent(
+        tool_execution_id=execution,
+        run_id=ended,
+        effect="idempotent_write",
+        envelope_digest=ENVELOPE,
+        prepared={},
+    )
+
+    def act(tx: Tx) -> None:
+        effects.intend(tx, intent)
+        effects.claim(tx, execution, envelope_digest=ENVELOPE)
+        effects.settle(tx, execution, 1, "succeeded", {"pull": 7})
+
+    await world.commit(act, ended)
+    assert await world.read(checks.forge_deeds) == [
+        checks.Deed(ended, execution, "open_pull_request", {"pull": 7})
+    ]
+    await world.commit(lambda tx: tool_executions.cancel(tx, execution, "interrupted"), ended)
+    await world.commit(lambda tx: end(tx, ended, DONE), ended)
+    assert await world.read(checks.claims_without_outcome) == []
+    await world.commit(
+        lambda tx: tx.connection.execute(update(effect_table).values(state="claimed")) and None
+    )
+    assert await world.read(checks.claims_without_outcome) == [execution]
+    assert await world.read(checks.open_runs) == [checks.OpenRun(waiting, "running", ())]
