@@ -63,7 +63,7 @@ def next_step(state: RunState) -> Next:
     todo = tuple(call for call in state.calls if call.phase != "done")
     if todo:
         return RunTools(calls=todo, parallel=state.limits.parallel_tools and len(todo) > 1)
-    if state.open_step is not None and state.wrote:
+    if state.open_step is not None and state.wrote and state.has_target:
         return SaveTree(step=state.open_step)
     spent = exhausted(state)
     if spent is not None:
@@ -103,6 +103,7 @@ def after_model(state: RunState, reply: Reply) -> RunState:
             "wrote": False,
             "incoming": (),
             "calls": (),
+            "answers": (),
         }
     )
     limits = state.limits
@@ -158,22 +159,33 @@ def after_tool(state: RunState, outcome: Settled | Asked) -> RunState:
         )
 
     wrote = state.wrote or (isinstance(outcome, Settled) and outcome.wrote)
-    return state.model_copy(update={"calls": tuple(map(mark, state.calls)), "wrote": wrote})
+    state = state.model_copy(update={"calls": tuple(map(mark, state.calls)), "wrote": wrote})
+    if isinstance(outcome, Asked) and outcome.checkpoint_id in state.answers:
+        return after_answer(state, outcome.checkpoint_id)
+    return state
 
 
 def after_answer(state: RunState, checkpoint_id: str) -> RunState:
-    """Somebody answered, or the deadline did: the waiting call can be taken up."""
+    """Somebody answered, or the deadline did: the waiting call can be taken up. An answer may be heard before
+    the call is known to wait."""
 
-    def answered(call: PendingCall) -> PendingCall:
-        waits = call.phase == "waiting" and call.checkpoint_id == checkpoint_id
-        return call.model_copy(update={"phase": "answered"}) if waits else call
+    def waits(call: PendingCall) -> bool:
+        return call.phase == "waiting" and call.checkpoint_id == checkpoint_id
 
-    return state.model_copy(update={"calls": tuple(map(answered, state.calls))})
+    if not any(map(waits, state.calls)):
+        return state.model_copy(update={"answers": (*state.answers, checkpoint_id)})
+    calls = tuple(
+        call.model_copy(update={"phase": "answered"}) if waits(call) else call for call in state.calls
+    )
+    answers = tuple(answer for answer in state.answers if answer != checkpoint_id)
+    return state.model_copy(update={"calls": calls, "answers": answers})
 
 
-def waiting_for(state: RunState) -> tuple[PendingCall, ...]:
-    """The calls that wait for somebody, where nothing else is left to do; empty otherwise."""
+def waiting_for(state: RunState, *, parallel: bool) -> tuple[PendingCall, ...]:
+    """The calls that wait for somebody, where nothing else can be done; empty otherwise. Calls that are
+    carried out in turn wait behind the first."""
     todo = tuple(call for call in state.calls if call.phase != "done")
+    todo = todo if parallel else todo[:1]
     return todo if all(call.phase == "waiting" for call in todo) else ()
 
 
@@ -203,13 +215,20 @@ def hear(state: RunState, message: Message) -> RunState:
         case Cancel():
             return _end(state, "cancelled", "cancelled")
         case Interrupt():
-            return state.model_copy(update={"interrupt": message})
+            return _interrupted(state, message)
         case Sent():
             return state.model_copy(update={"incoming": (*state.incoming, message.block_id)})
         case LimitsRaised():
             return state.model_copy(update={"limits": patched(state.limits, message.limits)})
         case CheckpointResolved():
             return after_answer(state, message.checkpoint_id)
+
+
+def _interrupted(state: RunState, interrupt: Interrupt) -> RunState:
+    """The last interrupt counts, and the words of one before it are not lost."""
+    before = state.interrupt.block_id if state.interrupt else None
+    incoming = (*state.incoming, before) if before is not None else state.incoming
+    return state.model_copy(update={"interrupt": interrupt, "incoming": incoming})
 
 
 def timed_out(state: RunState) -> RunState:

@@ -36,6 +36,7 @@ class RunState(Noun):
     """`step` counts model turns that were begun, `open_step` is a tool step that is not yet completed.
 
     `clock_ms` is the time that the run has worked: it stands still while the run waits for somebody.
+    `answers` are resolved checkpoints that no call is known to wait for yet.
     """
 
     run_id: RunId
@@ -43,6 +44,7 @@ class RunState(Noun):
     step: int = 0
     open_step: int | None = None
     calls: tuple[PendingCall, ...] = ()
+    answers: tuple[str, ...] = ()
     tool_count: int = 0
     tokens: int = 0
     cost_usd: float = 0.0

@@ -12,7 +12,7 @@ InterruptBehavior = Literal["discard", "save_partial", "save_marked"]
 
 
 class CheckpointResolved(Noun):
-    """A checkpoint left the state `open`; its row tells how."""
+    """A checkpoint left the state `open`, or stays so until another moment; its row tells which."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     checkpoint_id: CheckpointId

@@ -87,7 +87,7 @@ def move(
 
 
 def tell(tx: Tx, checkpoint: Checkpoint) -> None:
-    """The run hears that the checkpoint is resolved."""
+    """The run hears that the checkpoint is resolved, or has another deadline."""
     inbox.say(tx, checkpoint.run_id, CheckpointResolved(checkpoint_id=checkpoint.id))
 
 

@@ -155,6 +155,7 @@ def _defer(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> 
         by=PrincipalId(caller.principal_id),
     )
     tx.append(checkpoint.run_id, body)
+    checkpoints.tell(tx, checkpoint)
     return _now(tx, checkpoint)
 
 

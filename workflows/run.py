@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from harness import loop
     from harness.state import Ending, PendingCall, RunState
     from protocol.ids import CheckpointId, ToolExecutionId
+    from protocol.inbox import InboxItem
     from protocol.run import Limits
     from workflows import messages, options, ports
     from workflows.messages import RunRef, RunStart
@@ -32,6 +33,8 @@ class RunWorkflow:
         self._ref = RunRef(run_id=start.run_id)
         self._state = start.state or RunState(run_id=start.run_id, limits=Limits())
         self._woken = start.state is not None
+        self._hearing = asyncio.Lock()
+        self._early: list[InboxItem] | None = [] if start.state is None else None
         self._paused = False
         self._lost = False
         self._since = workflow.now()
@@ -57,9 +60,10 @@ class RunWorkflow:
         opening = await self._stoppable(ports.Runs.open, self._ref, options.WORK)
         match opening:
             case messages.Opened():
-                heard = self._state
-                kept = {name: getattr(heard, name) for name in ("heard", "ending", "interrupt", "incoming")}
-                self._state = opening.state.model_copy(update=kept)
+                early, self._early = self._early or [], None
+                self._state = opening.state
+                for item in early:
+                    self._take(item)
                 self._idle_release_s = opening.idle_release_s
             case messages.NotOpened(ending=None):
                 return False
@@ -107,7 +111,9 @@ class RunWorkflow:
                     self._state, ending.code or "engine.model_call", ending.message or "", ending.param
                 )
             case messages.TurnStopped() | None:
-                self._state = self._state.model_copy(update={"step": turn.step, "incoming": ()})
+                self._state = self._state.model_copy(update={"step": turn.step})
+                if result is not None:
+                    await self._heed()
 
     async def _materialize(self) -> None:
         placing = await self._stoppable(ports.Boxes.materialize, self._ref, options.WORK)
@@ -137,7 +143,7 @@ class RunWorkflow:
         for group in groups:
             tasks.append(asyncio.create_task(self._carry_all(group)))
         try:
-            await self._attend(tasks)
+            await self._attend(tasks, parallel=batch.parallel)
         finally:
             for task in tasks:
                 task.cancel()
@@ -147,25 +153,26 @@ class RunWorkflow:
         if self._lost:
             self._state = loop.after_target_lost(self._state)
 
-    async def _attend(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _attend(self, tasks: list[asyncio.Task[None]], *, parallel: bool) -> None:
         """Tell when the run waits for somebody; while it waits long, give the box back."""
+
+        def waiting_for() -> tuple[PendingCall, ...]:
+            return loop.waiting_for(self._state, parallel=parallel)
+
         while not all(task.done() for task in tasks):
-            waiting = loop.waiting_for(self._state)
+            waiting = waiting_for()
             if waiting and not self._paused:
                 await self._pause(waiting)
                 continue
             idle = self._paused and self._state.queue is not None
             try:
                 await workflow.wait_condition(
-                    lambda: (
-                        all(task.done() for task in tasks)
-                        or bool(loop.waiting_for(self._state)) != self._paused
-                    ),
+                    lambda: all(task.done() for task in tasks) or bool(waiting_for()) != self._paused,
                     timeout=timedelta(seconds=self._idle_release_s) if idle else None,
                 )
             except TimeoutError:
                 await self._release_box()
-            if self._paused and not loop.waiting_for(self._state):
+            if self._paused and not waiting_for():
                 self._unpause()
             if self._paused and self._is_long():
                 self._continue_as_new()
@@ -199,6 +206,8 @@ class RunWorkflow:
                 )
                 result = await self._stoppable(ports.ToolCalls.redeem, redeem, options.TOOL, queue=queue)
             self._note(execution, result)
+            if isinstance(result, messages.ActStopped):
+                await self._heed()
 
     def _note(
         self,
@@ -288,13 +297,30 @@ class RunWorkflow:
         while True:
             await workflow.wait_condition(lambda: self._woken)
             self._woken = False
+            await self._hear()
+
+    async def _hear(self) -> None:
+        async with self._hearing:
             order = messages.Listen(run_id=self._ref.run_id, after=self._state.heard)
             heard = await workflow.execute_local_activity_method(
                 ports.Runs.listen, order, **_local(options.RECORD)
             )
             for item in heard.items:
-                state = loop.hear(self._state, item.message)
-                self._state = state.model_copy(update={"heard": item.position})
+                self._take(item)
+
+    def _take(self, item: InboxItem) -> None:
+        if self._early is not None:
+            self._early.append(item)
+        state = loop.hear(self._state, item.message)
+        self._state = state.model_copy(update={"heard": item.position})
+
+    async def _heed(self) -> None:
+        """A body was stopped by words that may not have been heard here yet: they are heard before anything
+        else is begun. Where there are none, the run has ended without its story."""
+        if not self._halted:
+            await self._hear()
+        if not self._halted:
+            self._state = loop.failed(self._state, "engine.stopped", "the run was stopped from outside")
 
     async def _watch_the_clock(self) -> None:
         """The run's time limit: the clock stands still while the run waits for somebody."""

@@ -56,10 +56,16 @@ def test_calls_are_run_and_then_the_step_is_completed_by_the_next_turn() -> None
 
 
 def test_a_step_that_wrote_saves_its_tree_before_the_next_turn() -> None:
-    after = loop.after_model(state(), reply(call()))
+    after = loop.after_model(state(has_target=True, queue="host-1"), reply(call()))
     done = loop.after_tool(after, loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True))
     assert loop.next_step(done) == loop.SaveTree(step=1)
     assert loop.next_step(loop.after_tree(done)) == loop.CallModel(step=2, completes=None, incoming=())
+
+
+def test_where_there_is_no_box_there_is_no_tree_to_save() -> None:
+    after = loop.after_model(state(), reply(call(source="native")))
+    done = loop.after_tool(after, loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True))
+    assert loop.next_step(done) == loop.CallModel(step=2, completes=1, incoming=())
 
 
 def test_two_calls_run_side_by_side_unless_the_limits_say_no() -> None:
@@ -114,18 +120,32 @@ def test_a_waiting_call_is_taken_up_when_its_checkpoint_is_resolved() -> None:
         tool_execution_id=ToolExecutionId("tool_1"), checkpoint_id="ckpt_1", expires_at="2026-01-01T00:00:00Z"
     )
     waiting = loop.after_tool(after, asked)
-    assert [one.phase for one in loop.waiting_for(waiting)] == ["waiting"]
+    assert [one.phase for one in loop.waiting_for(waiting, parallel=True)] == ["waiting"]
     other = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_2")))
-    assert other == waiting
+    assert other.calls == waiting.calls
     heard = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_1")))
     assert [one.phase for one in heard.calls] == ["answered"]
-    assert loop.waiting_for(heard) == ()
+    assert loop.waiting_for(heard, parallel=True) == ()
 
 
-def test_a_run_waits_only_when_nothing_else_is_left_to_do() -> None:
+def test_an_answer_that_is_heard_before_the_question_is_not_lost() -> None:
+    after = loop.after_model(state(), reply(call()))
+    heard = loop.hear(after, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_1")))
+    asked = loop.Asked(
+        tool_execution_id=ToolExecutionId("tool_1"), checkpoint_id="ckpt_1", expires_at="2026-01-01T00:00:00Z"
+    )
+    taken_up = loop.after_tool(heard, asked)
+    assert [one.phase for one in taken_up.calls] == ["answered"]
+    assert taken_up.answers == ()
+
+
+def test_a_run_waits_only_when_nothing_else_can_be_done() -> None:
     one = call("tool_1", phase="waiting", checkpoint_id="ckpt_1")
-    assert loop.waiting_for(state(calls=(one, call("tool_2")))) == ()
-    assert loop.waiting_for(state(calls=(one, call("tool_2", phase="done")))) == (one,)
+    done = call("tool_2", phase="done")
+    assert loop.waiting_for(state(calls=(one, call("tool_2"))), parallel=True) == ()
+    assert loop.waiting_for(state(calls=(one, done)), parallel=True) == (one,)
+    assert loop.waiting_for(state(calls=(one, call("tool_2"))), parallel=False) == (one,)
+    assert loop.waiting_for(state(calls=(call("tool_2"), one)), parallel=False) == ()
 
 
 def test_a_lost_box_runs_the_open_steps_workspace_calls_anew() -> None:
@@ -149,6 +169,13 @@ def test_an_interrupt_is_taken_up_before_anything_else_goes_on() -> None:
     after = loop.hear(loop.after_model(state(), reply(call())), interrupt)
     assert loop.next_step(after) == loop.TakeUp(interrupt=interrupt)
     assert loop.next_step(loop.after_take_up(after)) == loop.CallModel(step=2, completes=None, incoming=())
+
+
+def test_a_second_interrupt_counts_and_the_words_of_the_first_are_kept() -> None:
+    first = loop.hear(state(), Interrupt(behavior="discard", block_id="blk_1"))
+    second = Interrupt(behavior="save_marked", block_id="blk_2")
+    both = loop.hear(first, second)
+    assert (both.interrupt, both.incoming) == (second, ("blk_1",))
 
 
 def test_what_is_sent_enters_with_the_next_turn() -> None:
