@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from capabilities.signing import generate
 from cli.home import Home, write_whole
 from cli.options import AsJson, DataDir
+from cli.secrets import make_secrets
 from cli.settings import read_settings
 from cli.show import as_json as tell_json
 from protocol.principal import ALL_SCOPES
@@ -38,26 +38,16 @@ def init(
 def bootstrap(home: Home, database_url: str | None = None) -> None:
     """Repeating it changes nothing; what is missing is made again."""
     home.make()
-    make_secrets(home)
+    pepper = make_secrets(home)
     database = Database.open(database_url or f"sqlite:///{home.database}", home.root / "blobs")
     try:
         database.migrate()
-        _make_administrator(database, home)
+        _make_administrator(database, home, pepper)
     finally:
         database.close()
 
 
-def make_secrets(home: Home) -> bytes:
-    """The pepper of the API keys, which is returned, and the key that signs snapshots."""
-    pepper = keys.pepper_in(home.root)
-    signing = home.root / "signing.key"
-    if not signing.exists():
-        write_whole(signing, generate().decode(), mode=0o600)
-    return pepper
-
-
-def _make_administrator(database: Database, home: Home) -> None:
-    pepper = keys.pepper_in(home.root)
+def _make_administrator(database: Database, home: Home, pepper: bytes) -> None:
     text = home.admin_key.read_text().strip() if home.admin_key.exists() else ""
     known, minted = keys.read(text, pepper), keys.mint(pepper)
     new = NewKey(

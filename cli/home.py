@@ -44,6 +44,11 @@ class Home:
         return self.root / "temporal.db"
 
     @property
+    def worker_ready(self) -> Path:
+        """Written by a worker that polls."""
+        return self.root / "worker.ready"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from cli.bootstrap import bootstrap
 from cli.failure import Failure
 from cli.home import Home, write_whole
 from cli.options import AsJson, DataDir
+from cli.secrets import make_secrets
 from cli.settings import read_settings
 from cli.supervise import stack
 from cli.supervise.lock import end_leftovers, held
@@ -90,9 +90,10 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, _end, supervisor, says)
     try:
-        supervisor.start([stack.temporal(place)])
-        await asyncio.to_thread(bootstrap, place.home)
-        supervisor.start([stack.worker(place), stack.gateway(place)])
+        make_secrets(place.home)
+        place.home.worker_ready.unlink(missing_ok=True)
+        supervisor.start([stack.temporal(place), stack.worker(place), stack.gateway(place)])
+        await asyncio.to_thread(_bootstrap, place.home)
         if await _came_up(place, supervisor, says):
             supervisor.came_up()
             write_whole(place.home.address, place.url + "\n")
@@ -105,6 +106,13 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
             raise Failure(str(error)) from error
         finally:
             place.home.address.unlink(missing_ok=True)
+
+
+def _bootstrap(home: Home) -> None:
+    # What it needs takes half a second to import; the children are busy with their own imports meanwhile.
+    from cli.bootstrap import bootstrap
+
+    bootstrap(home)
 
 
 def _end(supervisor: Supervisor, says: Says) -> None:

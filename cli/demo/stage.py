@@ -62,7 +62,23 @@ class Stage:
     forge: Gitea
     client: Client
 
-    def worker_pid(self) -> int:
+    @property
+    def repository(self) -> str:
+        return project.NAME
+
+    @property
+    def watcher(self) -> Client:
+        return self.client
+
+    def kill_worker(self, run_id: str) -> str:
+        name = self.worker(run_id)
+        os.kill(self._worker_pid(), signal.SIGKILL)
+        return name
+
+    def worker(self, run_id: str) -> str:
+        return f"process {self._worker_pid()}"
+
+    def _worker_pid(self) -> int:
         return int(self.home.read_pids()["worker"])
 
 

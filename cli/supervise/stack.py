@@ -98,7 +98,7 @@ def _environment(place: Place) -> dict[str, str]:
 
 
 async def not_ready(place: Place) -> str | None:
-    """What the gateway says is missing; None once it serves."""
+    """What is missing; None once the gateway serves and a worker polls."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     except OSError:
@@ -111,7 +111,9 @@ async def not_ready(place: Place) -> str | None:
     finally:
         writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
-    return None if head[9:12] == b"200" else body.decode(errors="replace") or "the gateway gave no answer"
+    if head[9:12] != b"200":
+        return body.decode(errors="replace") or "the gateway gave no answer"
+    return None if place.home.worker_ready.exists() else "the worker does not poll yet"
 
 
 def _free(preferred: int) -> int:
