@@ -114,6 +114,8 @@ type dialogue struct {
 	stop  chan struct{}
 	once  sync.Once
 	input chan []byte
+	// Its last piece has come. The channel itself stays: whoever feeds the command may take it up later.
+	whole bool
 }
 
 func (d *dialogue) end() { d.once.Do(func() { close(d.stop) }) }
@@ -172,7 +174,7 @@ func (g *guest) pass(asked *request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	one := g.open[asked.ID]
-	if one == nil || one.input == nil {
+	if one == nil || one.whole {
 		return true
 	}
 	if len(asked.body) > 0 {
@@ -184,7 +186,7 @@ func (g *guest) pass(asked *request) bool {
 	}
 	if asked.Last {
 		close(one.input)
-		one.input = nil
+		one.whole = true
 	}
 	return true
 }
