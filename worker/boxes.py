@@ -37,7 +37,7 @@ log = logger(__name__)
 
 
 class Boxes(ports.Boxes):
-    """The workspaces of runs on this process's Docker host."""
+    """The workspaces of runs on this process's Docker host; `making` are containers that no row owns yet."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Boxes(ports.Boxes):
         self._forges = forges
         self._entries = entries
         self._blobs: BlobStore = database.blobs
+        self.making: set[str] = set()
 
     @activity.defn(name="materialize")
     async def materialize(self, ref: RunRef) -> Placing:
@@ -93,11 +94,14 @@ class Boxes(ports.Boxes):
         spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
         box_id = BoxId(fresh("box_"))
         place = await self._host.create(spec, box_id)
+        self.making.add(place.container_id)
         try:
             return await self._furnish(known, box_id, name, place)
         except (Fault, asyncio.CancelledError):
             await asyncio.shield(self._discard(run_id, place))
             raise
+        finally:
+            self.making.discard(place.container_id)
 
     async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
         """The work tree goes in before the box is told of: whoever sees it, sees it whole."""

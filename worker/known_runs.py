@@ -75,7 +75,7 @@ class KnownRuns:
             if execution is None:
                 return None
             asked = checkpoint_id or execution.checkpoint_id
-            effect = effects.get(connection, execution_id)
+            effect = effects.get(connection, execution_id) if execution.status != "requested" else None
             prepared = effects.prepared(connection, execution_id) if effect else None
             return Standing(
                 execution=execution,

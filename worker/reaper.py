@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Set
 
 from protocol.errors import Fault
 from protocol.target import BoxPlace
@@ -11,7 +12,7 @@ from records.logs import logger
 from records.writer import Writer
 from targets.target import Host
 
-ORPHAN_S = 30.0
+ORPHAN_S = 50.0
 """How long a container may be without a row: it is made before it is told of."""
 
 log = logger(__name__)
@@ -20,10 +21,13 @@ log = logger(__name__)
 class Reaper:
     """One per worker, for its own Docker host."""
 
-    def __init__(self, database: Database, writer: Writer, host: Host, seconds: float) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, host: Host, making: Set[str], seconds: float
+    ) -> None:
         self._database = database
         self._writer = writer
         self._host = host
+        self._making = making
         self._seconds = seconds
         self._strays: dict[str, float] = {}
 
@@ -45,7 +49,7 @@ class Reaper:
     async def _sweep_strays(self) -> None:
         owned = {box.place.container_id for box in await self._database.read(boxes.owned)}
         there = {container for box, container in await self._host.boxes() if box is not None}
-        strays = there - owned
+        strays = there - owned - self._making
         self._strays = {container: self._strays.get(container, time.monotonic()) for container in strays}
         for container, since in self._strays.items():
             if time.monotonic() - since >= ORPHAN_S:

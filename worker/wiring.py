@@ -91,7 +91,9 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         behind = [
             host_worker,
             asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
-            asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
+            asyncio.create_task(
+                Reaper(database, writer, host, parts.boxes.making, settings.reap_seconds).reap_for_ever()
+            ),
         ]
         async with parts.main_worker(client):
             log.info("ready", queue=WORKER_QUEUE)
