@@ -68,13 +68,11 @@ class GiteaFailed(Exception):
     """The forge did not start, or refused what it was asked."""
 
 
-class Gitea:
-    """A running forge; a second start on the same directory finds its users and repositories again."""
+class GiteaApi:
+    """What is asked of a forge that runs, wherever it runs, as its administrator."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, credentials: dict[str, str]) -> None:
-        self._process = process
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str, credentials: dict[str, str]) -> None:
+        self.url = url
         self.admin_user = credentials["user"]
         self.admin_password = credentials["password"]
         self.token = credentials["token"]
@@ -82,30 +80,8 @@ class Gitea:
             base_url=f"{self.url}/api/v1", headers={"Authorization": f"token {self.token}"}, timeout=30
         )
 
-    @classmethod
-    def start(cls, data_dir: Path, cache: Path, port: int = 0) -> Self:
-        """Start on `data_dir` with the program that set-up left in `cache`; returns when it answers."""
-        installation = _Installation(data_dir.resolve(), Cache(cache.resolve()))
-        chosen = installation.prepare(port)
-        process = installation.serve()
-        try:
-            _wait_until_ready(process, chosen, installation.log)
-            return cls(process, chosen, installation.credentials())
-        except BaseException:
-            _end(process)
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
+    def close(self) -> None:
         self._http.close()
-        _end(self._process)
 
     def create_repository(self, name: str, files: dict[str, str], private: bool = False) -> str:
         """Make a repository with one commit on `main`; returns its clone URL, which holds no credentials."""
@@ -134,6 +110,40 @@ class Gitea:
 
     def _post(self, path: str, body: Mapping[str, object]) -> Any:
         return _checked(self._http.post(path, json=body))
+
+
+class Gitea(GiteaApi):
+    """A running forge; a second start on the same directory finds its users and repositories again."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, credentials: dict[str, str]) -> None:
+        super().__init__(f"http://127.0.0.1:{port}", credentials)
+        self._process = process
+        self.port = port
+
+    @classmethod
+    def start(cls, data_dir: Path, cache: Path, port: int = 0) -> Self:
+        """Start on `data_dir` with the program that set-up left in `cache`; returns when it answers."""
+        installation = _Installation(data_dir.resolve(), Cache(cache.resolve()))
+        chosen = installation.prepare(port)
+        process = installation.serve()
+        try:
+            _wait_until_ready(process, chosen, installation.log)
+            return cls(process, chosen, installation.credentials())
+        except BaseException:
+            _end(process)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.close()
+        _end(self._process)
 
 
 def _checked(answer: httpx2.Response) -> Any:

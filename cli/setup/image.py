@@ -1,4 +1,4 @@
-"""The default workspace image: on Debian's own where a registry answers, else bootstrapped from a mirror."""
+"""Images made of a recipe: on Debian's own where a registry answers, else bootstrapped from a mirror."""
 
 import io
 import subprocess
@@ -19,15 +19,20 @@ _QUICK = 8.0
 
 
 def make_image(cache: Cache, workshop: Workshop) -> None:
-    tag = default_tag()
+    """The default workspace image."""
+    make_from(WORKSPACE, default_tag(), cache, workshop)
+
+
+def make_from(recipe: Recipe, tag: str, cache: Cache, workshop: Workshop) -> None:
+    """The image of a recipe, where the engine does not have it yet."""
     if engine.has_image(tag):
         return
-    if _has_base(WORKSPACE):
-        workshop.say(f"building the workspace image {tag} on Debian's image: about a minute")
-        if _build(WORKSPACE, tag, workshop):
+    if _has_base(recipe):
+        workshop.say(f"building the image {tag} on Debian's image: about a minute")
+        if _build(recipe, tag, workshop):
             return
-    workshop.say(f"bootstrapping the workspace image {tag} from a Debian mirror: about a minute")
-    _bootstrap(WORKSPACE, tag, cache, workshop)
+    workshop.say(f"bootstrapping the image {tag} from a Debian mirror: about a minute")
+    _bootstrap(recipe, tag, cache, workshop)
 
 
 def _base(recipe: Recipe) -> tuple[str, str]:
