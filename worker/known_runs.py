@@ -68,13 +68,14 @@ class KnownRuns:
     async def standing(
         self, known: KnownRun, execution_id: ToolExecutionId, checkpoint_id: CheckpointId | None
     ) -> Standing:
-        """Where a tool call stands, in one read."""
+        """Where a tool call stands, in one read. Who it waits for now beats who it was asked about."""
 
         def query(connection: Connection) -> Standing | None:
             execution = tool_executions.get(connection, execution_id)
             if execution is None:
                 return None
-            asked = checkpoint_id or execution.checkpoint_id
+            waits = execution.status == "waiting"
+            asked = execution.checkpoint_id if waits else checkpoint_id or execution.checkpoint_id
             effect = effects.get(connection, execution_id) if execution.status != "requested" else None
             prepared = effects.prepared(connection, execution_id) if effect else None
             return Standing(
