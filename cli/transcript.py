@@ -236,7 +236,7 @@ def _arguments(body: told.ToolRequested) -> str:
 
 def _shown(line: str) -> str:
     """A line from a model or a program, which must not steer the reader's terminal."""
-    return written(line.rstrip("\r").expandtabs())
+    return written(line.rstrip().expandtabs())
 
 
 def _error(error: ErrorBody) -> str:

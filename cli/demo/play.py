@@ -116,7 +116,7 @@ class Play:
             self._dead = self._scene.kill_worker(self._run_id)
             self._killed_at = rfc3339(datetime.now(UTC))
             self._say(f"in the middle of this command the worker, {self._dead}, got a SIGKILL")
-        elif not self._re_attached and cast(str, event["at"]) > self._killed_at:
+        elif self._dead and not self._re_attached and cast(str, event["at"]) > self._killed_at:
             self._re_attached = True
             self._say(f"another worker, {self._scene.worker(self._run_id)}, re-attached to the same command")
 
