@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -51,22 +52,20 @@ class Turns(Noun):
 
 
 class Ended(Noun):
-    """What an act returns, and when it was done."""
+    """What an act returns, and when it was done: by the clock that all processes share, and by the day's."""
 
     done: ActDone = ActDone(wrote=True)
     at: float
+    day: float = 0.0
 
 
 @workflow.defn(name="bare_steps")
 class StepsWorkflow:
-    """Tells the seconds from the first activity's end to the last one's."""
+    """Tells when each activity was done, in seconds of a clock that all processes share."""
 
     @workflow.run
-    async def run(self, steps: Steps) -> float:
-        ends: list[Ended] = []
-        for _ in range(steps.count):
-            ends.append(await _act(steps.activity, steps.queue))
-        return ends[-1].at - ends[0].at
+    async def run(self, steps: Steps) -> list[float]:
+        return [(await _act(steps.activity, steps.queue)).at for _ in range(steps.count)]
 
 
 @workflow.defn(name="bare_turns")
@@ -78,6 +77,24 @@ class TurnsWorkflow:
         for _ in range(turns.count):
             await _act("bare_nothing", QUEUE)
             await _act("bare_count", QUEUE)
+
+
+@workflow.defn(name="bare_wait")
+class WaitWorkflow:
+    """Waits for a signal, then acts once; when it is cancelled it acts once, too."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    @workflow.signal(name="go")
+    def go(self) -> None:
+        self._told = True
+
+    @workflow.run
+    async def run(self, steps: Steps) -> float:
+        with suppress(asyncio.CancelledError):
+            await workflow.wait_condition(lambda: self._told, timeout=timedelta(days=7))
+        return (await _act(steps.activity, steps.queue)).day
 
 
 async def _act(name: str, queue: str) -> Ended:
@@ -98,7 +115,7 @@ class Acts:
 
     @activity.defn(name="bare_nothing")
     async def nothing(self, order: ToolAct) -> Ended:
-        return Ended(at=time.monotonic())
+        return Ended(at=time.monotonic(), day=time.time())
 
     @activity.defn(name="bare_count")
     async def count(self, order: ToolAct) -> Ended:
@@ -150,7 +167,7 @@ async def serve(address: str, directory: Path) -> None:
     main = Worker(
         client,
         task_queue=QUEUE,
-        workflows=[StepsWorkflow, TurnsWorkflow],
+        workflows=[StepsWorkflow, TurnsWorkflow, WaitWorkflow],
         activities=[acts.nothing, acts.count],
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_failure_exception_types=[Exception],

@@ -1,5 +1,6 @@
 """Runs as the benches begin and read them: straight through records and Temporal, as the gateway does it."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,6 +22,27 @@ from workflows.options import WORKFLOW_TASK_TIMEOUT
 from workflows.signatures import RUN_WORKFLOW, WORKER_QUEUE
 
 MODEL = "m"
+
+COUNTING_CONFIG = """
+counting_tools = "counted"
+[providers.local]
+protocol = "scripted"
+models = ["m"]
+script = "script.toml"
+"""
+"""No box: tools that only count, on the worker's own queue."""
+
+PARKED_TOOL = "count_non_idempotent_write"
+PARKED = {"input": "park", "capabilities": [{"kind": "tool", "name": PARKED_TOOL}]}
+PARKED_SCRIPT = f"""
+[[scenarios]]
+when = "park"
+[[scenarios.turns]]
+tool_calls = [{{ name = "{PARKED_TOOL}" }}]
+[[scenarios.turns]]
+text = "done"
+"""
+"""A run that asks for an approval, and ends when it has one."""
 
 
 async def begin(stack: Stack, body: dict[str, Any]) -> RunId:
@@ -55,7 +77,8 @@ async def begin(stack: Stack, body: dict[str, Any]) -> RunId:
 
 
 async def ended(stack: Stack, run_id: RunId) -> list[StoredEvent]:
-    """All events of a run, once it has completed."""
+    """All events of a run, once it has completed. Nobody follows it meanwhile."""
+    await stack.client.get_workflow_handle(run_id).result()
     told: list[StoredEvent] = []
     async for page in follow(stack.database, stack.hints, run_id, 0):
         told += page
@@ -66,6 +89,21 @@ async def ended(stack: Stack, run_id: RunId) -> list[StoredEvent]:
 
 async def carried_out(stack: Stack, body: dict[str, Any]) -> list[StoredEvent]:
     return await ended(stack, await begin(stack, body))
+
+
+async def park(stack: Stack, count: int, *, at_once: int = 16) -> list[RunId]:
+    """Runs that wait for an approval."""
+    room = asyncio.Semaphore(at_once)
+
+    async def one() -> RunId:
+        async with room:
+            run_id = await begin(stack, PARKED)
+            async for page in follow(stack.database, stack.hints, run_id, 0):
+                if any(event.type == "run.waiting" for event in page):
+                    return run_id
+        raise RuntimeError(f"{run_id} ended without waiting")
+
+    return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
 def moment(event: StoredEvent) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -59,7 +60,7 @@ class Stack:
 
     async def worker(self) -> None:
         """Rhone's worker, as `rhone up` starts it."""
-        await self._begin(stack.worker(self.place))
+        await self.begin(stack.worker(self.place))
 
     async def gateway(self) -> None:
         self.start(stack.gateway(self.place))
@@ -72,7 +73,10 @@ class Stack:
     async def bare_worker(self) -> None:
         """The baseline's worker: the same options, nothing of Rhone in its workflows and activities."""
         argv = (sys.executable, "-m", "bench.bare", address(self.place), str(self.place.home.root))
-        await self._begin(Program("bare", argv, stack.worker(self.place).environment))
+        await self.begin(Program("bare", argv, self.environment_of_a_process()))
+
+    def environment_of_a_process(self) -> Mapping[str, str]:
+        return stack.worker(self.place).environment
 
     async def bare(self, workflow: str, order: object) -> Any:
         """The result of a bare workflow."""
@@ -88,7 +92,7 @@ class Stack:
         """SIGKILL, and wait for the end."""
         await self.children.pop(name).stop(0)
 
-    async def _begin(self, program: Program) -> None:
+    async def begin(self, program: Program) -> None:
         """A program that says by a file when it polls."""
         ready = self.place.home.root / f"{program.name}.ready"
         ready.unlink(missing_ok=True)
@@ -136,6 +140,12 @@ async def fresh_stack(
             database.close()
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def address(place: Place) -> str:

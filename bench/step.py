@@ -1,10 +1,9 @@
 """`step`: what a durable tool step costs over the bare activity that does the same in the same box."""
 
 import json
-from statistics import median
 
 from bench.bare import COMMAND, Steps
-from bench.figures import Goal, Pair, Row
+from bench.figures import Goal, Pair, Row, intervals, middle
 from bench.runs import carried_out, moments
 from bench.scale import Scale
 from bench.servers import Stack, fresh_stack
@@ -32,8 +31,8 @@ async def measure(scale: Scale) -> list[Row]:
             await stack.worker()
             await stack.bare_worker()
             ours, bare, execs = await _series(stack, scale.of(4, 2))
-        agent.append(Pair(base=median(bare), ours=median(ours)))
-        exec_.append(Pair(base=median(execs), ours=median(ours)))
+        agent.append(Pair(base=middle(bare), ours=middle(ours)))
+        exec_.append(Pair(base=middle(execs), ours=middle(ours)))
     return [
         Row("durable tool step : bare activity + agent command", "ms", tuple(agent), (Goal("<=", 1.25),)),
         Row("durable tool step : bare activity + `docker exec`", "ms", tuple(exec_), (Goal("<=", 0.3),)),
@@ -41,22 +40,22 @@ async def measure(scale: Scale) -> list[Row]:
 
 
 async def _series(stack: Stack, blocks: int) -> tuple[list[float], list[float], list[float]]:
-    """Milliseconds a step of each block, the three sides in turn; a first round warms all up."""
+    """Milliseconds of each step, the three sides in turn, block by block; a first round warms all up."""
     ours: list[float] = []
     bare: list[float] = []
     execs: list[float] = []
     for number in range(blocks + 1):
-        for kept, seconds in (
+        for kept, ends in (
             (bare, await stack.bare("bare_steps", Steps(activity="bare_agent", count=CALLS))),
             (ours, await _run(stack)),
             (execs, await stack.bare("bare_steps", Steps(activity="bare_exec", count=CALLS))),
         ):
             if number:
-                kept.append(1000 * seconds / (CALLS - 1))
+                kept += [1000 * seconds for seconds in intervals(ends)]
     return ours, bare, execs
 
 
-async def _run(stack: Stack) -> float:
+async def _run(stack: Stack) -> list[float]:
     body = {
         "input": "steps",
         "target": {"kind": "workspace", "name": "dev"},
@@ -65,7 +64,7 @@ async def _run(stack: Stack) -> float:
     ends = moments(await carried_out(stack, body), "tool_execution.completed")
     if len(ends) != CALLS:
         raise RuntimeError(f"{len(ends)} tool steps instead of {CALLS}")
-    return ends[-1] - ends[0]
+    return ends
 
 
 def _script() -> str:
