@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from protocol.ids import RunId, SnapshotId
-from protocol.noun import JSON, JSONObject, Moment, Noun
+from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
 from protocol.tool import Effect, ToolDefinition
 
 Approval = Literal["auto", "ask", "approve"]
@@ -163,7 +163,7 @@ class CapabilitySnapshot(Noun):
 
     id: SnapshotId
     digest: str
-    document: SnapshotDocument
+    document: Annotated[SnapshotDocument, Digested]
     signature: str
     key_id: str
     created_at: Moment

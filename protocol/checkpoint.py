@@ -1,9 +1,9 @@
 """Checkpoints: durable pauses that only an answer from outside, or their deadline, ends."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, ToolExecutionId
-from protocol.noun import JSON, JSONObject, Moment, Noun
+from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
 
 CheckpointKind = Literal["approval", "client_tool", "question", "budget", "outcome_unknown", "handoff"]
 CheckpointStatus = Literal[
@@ -73,7 +73,7 @@ class Checkpoint(Noun):
     tool: str | None = None
     tool_execution_id: ToolExecutionId | None = None
     arguments: JSONObject | None = None
-    envelope: Envelope | None = None
+    envelope: Annotated[Envelope, Digested] | None = None
     envelope_digest: str | None = None
     rendered: str
     rule: str | None = None

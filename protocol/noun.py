@@ -28,3 +28,11 @@ class Noun(BaseModel):
     """A frozen, closed record: no clock, no I/O, no behaviour beyond reading itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _as_digested(noun: BaseModel) -> dict[str, JsonValue]:
+    return noun.model_dump(mode="json", exclude_none=True)
+
+
+Digested = PlainSerializer(_as_digested, when_used="json")
+"""Marks a field whose noun has a digest: it is shown as it was digested, without absent fields."""
