@@ -76,7 +76,8 @@ def claim(
         return AlreadySettled(row=row)
     again = row.state == "claimed"
     if approval is not None:
-        spent = checkpoints.redeem(tx, approval, execution, envelope_digest, again=again)
+        anew = row.effect == "workspace" and row.epoch > 0  # undone with its box: the same act again
+        spent = checkpoints.redeem(tx, approval, execution, envelope_digest, again=again or anew)
         if spent is not None:
             return ClaimLost(reason=spent)
     taken = {"of": execution, "envelope_digest": envelope_digest, "claimed_at": tx.now}

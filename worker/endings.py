@@ -11,7 +11,7 @@ from records import blocks, run_end, steps, tool_executions
 from records.run_end import RunOutcome
 from records.run_record import RunRecord
 from records.tx import Tx
-from worker.results import synthesized
+from worker.results import synthesize
 
 WHY = {
     "max_turns": "the run's limit of turns was reached",
@@ -48,7 +48,7 @@ def _answer_all(tx: Tx, record: RunRecord, why: str) -> None:
     """No tool call dangles: what was not executed gets an error result that says so."""
     text = "".join(part.text for part in not_executed(why))
     for execution in tool_executions.unfinished(tx.connection, record.run.id):
-        blocks.add(tx, record.history, [synthesized(tx, execution, text)])
+        synthesize(tx, record.history, execution, text)
 
 
 def _output_text(tx: Tx, record: RunRecord) -> str | None:

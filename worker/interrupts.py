@@ -7,7 +7,7 @@ from protocol.ids import BlockId, CallId, derived
 from records import blocks, calls, checkpoints, effects, events, runs, steps, tool_executions
 from records.run_record import RunRecord
 from records.tx import Tx
-from worker.results import synthesized
+from worker.results import synthesize
 from workflows.messages import InterruptOrder
 
 MARK = "\n[interrupted]"
@@ -24,7 +24,7 @@ def take_up(tx: Tx, record: RunRecord, order: InterruptOrder) -> None:
     for execution in tool_executions.unfinished(tx.connection, run_id):
         tool_executions.cancel(tx, execution.id, "interrupted" if execution.attempt else "not_executed")
         text = "The call was interrupted by the user."
-        blocks.add(tx, record.history, [synthesized(tx, execution, text)])
+        synthesize(tx, record.history, execution, text)
     effects.abandon_claims(tx, run_id)
     if order.behavior != "discard":
         _keep_words(tx, record, order)

@@ -7,22 +7,25 @@ blocks and the tool executions that it asks for.
 from contextlib import aclosing
 from typing import Any, Literal, assert_never
 
+from sqlalchemy import Connection
 from temporalio import activity
 
 from harness import context
 from harness.state import Ending, PendingCall
 from protocol.block import Block, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
-from protocol.errors import ErrorBody, ProviderUnavailable, Unavailable
+from protocol.errors import ErrorBody, ProviderUnavailable, Refused, Unavailable
 from protocol.ids import BlockId, CallId, RunId, ToolExecutionId, derived
 from protocol.model import Finish, ModelRequest, StreamError
 from protocol.tool import ToolDefinition
 from providers.registry import Registry, Resolved
 from records import blocks, calls, runs, steps, tool_executions
+from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
 from records.tx import Tx
 from records.writer import Writer
-from worker.faults import for_retry
+from worker.failpoints import Failpoints
+from worker.faults import ending_for, for_retry
 from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRuns
@@ -44,13 +47,22 @@ class ModelCalls(ports.ModelCalls):
     """`call_model`: opens the step, streams the answer, commits the turn."""
 
     def __init__(
-        self, writer: Writer, known: KnownRuns, heads: Heads, registry: Registry, inflight: InFlight
+        self,
+        database: Database,
+        writer: Writer,
+        known: KnownRuns,
+        heads: Heads,
+        registry: Registry,
+        inflight: InFlight,
+        failpoints: Failpoints,
     ) -> None:
+        self._database = database
         self._writer = writer
         self._known = known
         self._heads = heads
         self._registry = registry
         self._inflight = inflight
+        self._failpoints = failpoints
 
     @activity.defn(name="call_model")
     async def call(self, turn: ModelTurn) -> TurnResult:
@@ -61,6 +73,8 @@ class ModelCalls(ports.ModelCalls):
                 return TurnStopped()
             except Unavailable as fault:
                 raise for_retry(fault) from fault
+            except Refused as fault:
+                return TurnFailed(ending=ending_for(fault))
 
     async def _call(self, turn: ModelTurn) -> TurnResult:
         known = await self._known.get(turn.run_id)
@@ -70,7 +84,7 @@ class ModelCalls(ports.ModelCalls):
             lambda tx: _open(tx, known.record, turn, call_id, resolved), runs=[turn.run_id]
         )
         if attempt is None:
-            return TurnStopped()
+            return await self._database.read(lambda connection: _committed(connection, turn, call_id))
         if attempt > MODEL_ATTEMPTS:
             return await self._give_up(turn, call_id, attempt, None)
         request = context.request_for(
@@ -156,6 +170,7 @@ class ModelCalls(ports.ModelCalls):
             return pending
 
         pending = await self._writer.commit(unit, runs=[turn.run_id])
+        self._failpoints.reach("before_completion", "call_model")
         if pending is None:
             return TurnStopped()
         return TurnDone(
@@ -167,7 +182,7 @@ class ModelCalls(ports.ModelCalls):
 
 
 def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> int | None:
-    """The attempt that begins, None where the run has ended meanwhile."""
+    """The attempt that begins; None where the run has ended meanwhile, or the call has its answer."""
     run_id = turn.run_id
     if tx.ended(run_id):
         return None
@@ -187,6 +202,28 @@ def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved:
     if calls.create(tx, new) and turn.step == 1:
         runs.set_model_facts(tx, run_id, primary_resolved_model=resolved.name)
     return calls.start_attempt(tx, call_id)
+
+
+def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> TurnResult:
+    """What a former try committed and died before it could report."""
+    call = calls.load(connection, call_id)
+    if call is None or call.status != "completed" or call.usage is None:
+        return TurnStopped()
+    pending = (
+        PendingCall(
+            tool_execution_id=execution.id,
+            source=execution.source,
+            effect=execution.effect,
+            phase="ready" if execution.status == "requested" else "done",
+        )
+        for execution in tool_executions.list_executions(connection, turn.run_id, step=turn.step)
+    )
+    return TurnDone(
+        calls=tuple(pending),
+        tokens=call.usage.total,
+        cost_usd=call.cost_usd or 0.0,
+        finish=_FINISHES.get(call.stop_reason or "", "end"),
+    )
 
 
 def _parts(tx: Tx, record: RunRecord, call_id: CallId, answer: Answer) -> list[Block]:

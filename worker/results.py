@@ -94,9 +94,10 @@ class Results:
         return await self.settle(known, execution, None, Result(text=cut(_text(given))))
 
 
-def synthesized(tx: Tx, execution: ToolExecution, text: str) -> ToolResultBlock:
+def synthesize(tx: Tx, history: str, execution: ToolExecution, text: str) -> None:
     """The error result of a call that will never have one of its own, so that no call dangles."""
-    return _block(tx, execution, failure(text))
+    blocks.drop(tx, _formers(execution, execution.attempt + 1))
+    blocks.add(tx, history, [_block(tx, execution, failure(text))])
 
 
 def refuse_unread(tx: Tx, record: RunRecord, execution: NewToolExecution, block: ToolCallBlock) -> None:
@@ -112,10 +113,14 @@ def refuse_unread(tx: Tx, record: RunRecord, execution: NewToolExecution, block:
 
 def _tell_model(tx: Tx, history: str, execution: ToolExecution, result: Result, epoch: int) -> None:
     """The one result in the head: a later attempt's takes the place of an earlier one's."""
-    former = [BlockId(derived("blk_", execution.id, number, "result")) for number in range(1, epoch)]
-    if former:
-        blocks.drop(tx, former)
+    if epoch > 1:
+        blocks.drop(tx, _formers(execution, epoch))
     blocks.add(tx, history, [_block(tx, execution, result, epoch)])
+
+
+def _formers(execution: ToolExecution, epoch: int) -> list[BlockId]:
+    """The results that earlier attempts may have left: what they did was lost with their box."""
+    return [BlockId(derived("blk_", execution.id, number, "result")) for number in range(1, epoch)]
 
 
 def _block(tx: Tx, execution: ToolExecution, result: Result, epoch: int = 0) -> ToolResultBlock:

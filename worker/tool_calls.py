@@ -24,7 +24,7 @@ from records.writer import Writer
 from worker.act import Act, Doing, Prepared, Result, failure
 from worker.asking import Asking
 from worker.failpoints import Failpoints
-from worker.faults import for_retry
+from worker.faults import for_good, for_retry
 from worker.gatekeeper import Gatekeeper
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns, Standing
@@ -84,6 +84,8 @@ class ToolCalls(ports.ToolCalls):
                 return ActLost()
             except Unavailable as fault:
                 raise for_retry(fault) from fault
+            except Refused as fault:
+                raise for_good(fault) from fault
 
     async def _carry(
         self, known: KnownRun, standing: Standing, stop: asyncio.Event, redeeming: bool
@@ -91,10 +93,9 @@ class ToolCalls(ports.ToolCalls):
         execution = standing.execution
         if execution.status in ("completed", "denied", "cancelled"):
             return ActDone(wrote=execution.effect == "workspace")
-        if redeeming and standing.checkpoint is not None:
+        asked = redeeming or execution.status == "waiting" or _is_undone(standing)
+        if asked and standing.checkpoint is not None:
             return await self._answered(known, standing, standing.checkpoint, stop)
-        if execution.status == "waiting" and standing.checkpoint is not None:
-            return _still(standing.checkpoint)
         if standing.effect is not None and standing.effect.state == "claimed":
             return await self._do(known, standing, standing.prepared or Prepared(), None, stop)
         return await self._begin(known, standing, stop)
@@ -257,10 +258,15 @@ class ToolCalls(ports.ToolCalls):
         self, known: KnownRun, doing: Doing, act: Act, prepared: Prepared, epoch: int
     ) -> ActResult:
         """An earlier claim of a write that must not happen twice: probe, or ask a person."""
-        found = await act.probe(doing, prepared)
+        try:
+            found = await act.probe(doing, prepared)
+        except Refused:
+            found = None
         if found is not None:
             return await self._results.settle(known, doing.execution, epoch, found)
-        return await self._asking.outcome_unknown(known, doing, epoch)
+        asked = await self._asking.outcome_unknown(known, doing, epoch)
+        self._failpoints.reach("during_approval", f"{doing.execution.tool} outcome_unknown")
+        return asked
 
 
 def _doing(known: KnownRun, execution: ToolExecution) -> Doing:
@@ -276,6 +282,13 @@ def _can_reattach(standing: Standing) -> bool:
     effect, execution = standing.effect, standing.execution
     claimed = effect is not None and effect.state == "claimed" and execution.status == "claimed"
     return claimed and execution.effect == "workspace" and execution.source == "target"
+
+
+def _is_undone(standing: Standing) -> bool:
+    """What was agreed to and begun is lost with its box: the same act is made anew on what was spent."""
+    effect, checkpoint = standing.effect, standing.checkpoint
+    begun = effect is not None and effect.state == "intent" and effect.epoch > 0
+    return begun and checkpoint is not None and checkpoint.status == "redeemed"
 
 
 def _is_cancel_of_the_run() -> bool:

@@ -152,7 +152,7 @@ class Parts:
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
-        self.models = ModelCalls(writer, known, heads, registry, inflight)
+        self.models = ModelCalls(database, writer, known, heads, registry, inflight, failpoints)
         self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, failpoints)
 
         def entry(name: str) -> TargetEntry:

@@ -28,7 +28,12 @@ class Options(TypedDict, total=False):
     cancellation_type: ActivityCancellationType
 
 
-RECORD = Options(start_to_close_timeout=timedelta(seconds=20), retry_policy=_QUICK)
+class LocalOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+RECORD = LocalOptions(start_to_close_timeout=timedelta(seconds=20), retry_policy=_QUICK)
 """A local activity that reads or writes records: repeated until the database is back."""
 
 WORK = Options(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from harness import loop
@@ -246,9 +246,7 @@ class RunWorkflow:
             )
         except TimeoutError:
             check = messages.ExpiryCheck(run_id=self._ref.run_id, checkpoint_id=checkpoint)
-            expiry = await workflow.execute_local_activity_method(
-                ports.Runs.expire, check, **_local(options.RECORD)
-            )
+            expiry = await workflow.execute_local_activity_method(ports.Runs.expire, check, **options.RECORD)
             if expiry.resolved:
                 self._state = loop.after_answer(self._state, checkpoint)
             elif expiry.expires_at is not None:
@@ -264,7 +262,7 @@ class RunWorkflow:
         self._paused = True
         checkpoints = tuple(call.checkpoint_id for call in calls if call.checkpoint_id is not None)
         order = messages.Pause(run_id=self._ref.run_id, checkpoint_ids=checkpoints)
-        await workflow.execute_local_activity_method(ports.Runs.pause, order, **_local(options.RECORD))
+        await workflow.execute_local_activity_method(ports.Runs.pause, order, **options.RECORD)
 
     def _unpause(self) -> None:
         self._paused = False
@@ -302,9 +300,7 @@ class RunWorkflow:
     async def _hear(self) -> None:
         async with self._hearing:
             order = messages.Listen(run_id=self._ref.run_id, after=self._state.heard)
-            heard = await workflow.execute_local_activity_method(
-                ports.Runs.listen, order, **_local(options.RECORD)
-            )
+            heard = await workflow.execute_local_activity_method(ports.Runs.listen, order, **options.RECORD)
             for item in heard.items:
                 self._take(item)
 
@@ -357,8 +353,10 @@ class RunWorkflow:
             return await handle
         except ActivityError as error:
             if not is_cancelled_exception(error):
-                message = str(error.cause or error)
-                self._state = loop.failed(self._state, "engine.activity_failed", message)
+                cause = error.cause
+                code = cause.type if isinstance(cause, ApplicationError) else None
+                words = cause.message if isinstance(cause, FailureError) else str(error)
+                self._state = loop.failed(self._state, code or "engine.activity_failed", words)
             return None
 
     @property
@@ -385,11 +383,3 @@ class RunWorkflow:
     def _continue_as_new(self) -> None:
         state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
         workflow.continue_as_new(RunStart(run_id=self._ref.run_id, state=state))
-
-
-def _local(limits: options.Options) -> dict[str, Any]:
-    """The options that a local activity knows."""
-    return {
-        "start_to_close_timeout": limits.get("start_to_close_timeout"),
-        "retry_policy": limits.get("retry_policy"),
-    }
