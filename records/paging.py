@@ -65,7 +65,7 @@ def _bound(columns: Sequence[ColumnElement[Any]], cursor: str) -> list[ColumnEle
 def _value(value: object, column: ColumnElement[Any]) -> object:
     if isinstance(column.type, Instant):
         return datetime.fromisoformat(str(value))
-    if not isinstance(value, column.type.python_type):
+    if not isinstance(value, column.type.python_type) or "\x00" in str(value):
         raise ValueError("wrong type")
     return value
 

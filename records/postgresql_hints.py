@@ -49,13 +49,14 @@ class PostgreSQLHints(LocalHints):
                 await asyncio.sleep(AGAIN_S)
                 continue
             self._broken.clear()
-            loop.add_reader(connection.fileno(), self._receive, connection)
+            socket = connection.fileno()  # which a lost connection does not tell any more
+            loop.add_reader(socket, self._receive, connection)
             self._listening.set()
             try:
                 await self._broken.wait()
             finally:
                 self._listening.clear()
-                loop.remove_reader(connection.fileno())
+                loop.remove_reader(socket)
                 connection.close()
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":

@@ -40,7 +40,9 @@ def create(
 
 
 def get(connection: Connection, tenant: Tenant, name: str) -> Session | None:
-    """By the session's id, or by its external id."""
+    """By the session's id, or by its external id, which is any printable text."""
+    if not name.isprintable():
+        return None
     column = s.id if is_id("sess_", name) else s.external_session_id
     row = connection.execute(_select(tenant).where(column == name)).first()
     return None if row is None else noun_of(Session, row)
