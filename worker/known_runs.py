@@ -76,7 +76,8 @@ class KnownRuns:
                 return None
             waits = execution.status == "waiting"
             asked = execution.checkpoint_id if waits else checkpoint_id or execution.checkpoint_id
-            effect = effects.get(connection, execution_id) if execution.status != "requested" else None
+            begun = execution.status != "requested" or execution.attempt > 0
+            effect = effects.get(connection, execution_id) if begun else None
             prepared = effects.prepared(connection, execution_id) if effect else None
             return Standing(
                 execution=execution,
