@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from protocol import event
 from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus, Decision, Envelope, Required
@@ -26,6 +26,18 @@ from records.tables import checkpoints, decisions
 from records.tx import Tx
 
 c = checkpoints.c
+
+# Built once: building a statement costs ten times its execution.
+_ALL = select(*(checkpoints.c[name] for name in Checkpoint.model_fields if name != "decisions"))
+_ONE = _ALL.where(c.id == bindparam("of"))
+_ONE_OF_TENANT = _ONE.where(c.org_id == bindparam("org"), c.project_id == bindparam("project"))
+_MADE = (
+    select(decisions)
+    .where(decisions.c.checkpoint_id.in_(bindparam("ids", expanding=True)))
+    .order_by(decisions.c.checkpoint_id, decisions.c.ordinal)
+)
+_MOVE = update(checkpoints).where(c.id == bindparam("of"), c.status == bindparam("before"))
+_DECISION = insert(decisions)
 
 
 class NewCheckpoint(Noun):
@@ -82,8 +94,8 @@ def move(
     """The compare-and-set under every change of status."""
     if after != before and before == "open":
         values["resolved_at"] = tx.now
-    changed = update(checkpoints).where(c.id == checkpoint.id, c.status == before)
-    return tx.connection.execute(changed.values(status=after, **values)).rowcount == 1
+    moved = values | {"of": checkpoint.id, "before": before, "status": after}
+    return tx.connection.execute(_MOVE, moved).rowcount == 1
 
 
 def tell(tx: Tx, checkpoint: Checkpoint) -> None:
@@ -94,7 +106,7 @@ def tell(tx: Tx, checkpoint: Checkpoint) -> None:
 def add_decision(tx: Tx, checkpoint: Checkpoint, decision: Decision) -> None:
     ordinal = len(checkpoint.decisions) + 1
     row = {"checkpoint_id": checkpoint.id, "ordinal": ordinal, "decision": decision}
-    tx.connection.execute(insert(decisions).values(**row))
+    tx.connection.execute(_DECISION, row)
 
 
 def expire(tx: Tx, checkpoint_id: CheckpointId) -> bool:
@@ -111,12 +123,12 @@ def expire(tx: Tx, checkpoint_id: CheckpointId) -> bool:
 def cancel_open(tx: Tx, run_id: RunId) -> list[CheckpointId]:
     """An interrupt or an end: nobody needs to answer any more, and unspent approvals are taken back."""
     over: list[CheckpointId] = []
-    for checkpoint in _load_all(tx.connection, _select().where(c.run_id == run_id, c.status == "open")):
+    for checkpoint in _load_all(tx.connection, _ALL.where(c.run_id == run_id, c.status == "open")):
         if move(tx, checkpoint, "open", "cancelled"):
             body = event.CheckpointCancelled(checkpoint_id=checkpoint.id, kind=checkpoint.kind)
             tx.append(run_id, body, key=f"checkpoint:{checkpoint.id}:resolved")
             over.append(checkpoint.id)
-    for checkpoint in _load_all(tx.connection, _select().where(c.run_id == run_id, c.status == "approved")):
+    for checkpoint in _load_all(tx.connection, _ALL.where(c.run_id == run_id, c.status == "approved")):
         if revoke(tx, checkpoint):
             over.append(checkpoint.id)
     return over
@@ -158,14 +170,12 @@ def redeem(
 
 
 def get(connection: Connection, tenant: Tenant, checkpoint_id: CheckpointId) -> Checkpoint | None:
-    query = _select().where(
-        c.id == checkpoint_id, c.org_id == tenant.org_id, c.project_id == tenant.project_id
-    )
-    return next(iter(_load_all(connection, query)), None)
+    asked = {"of": checkpoint_id, "org": tenant.org_id, "project": tenant.project_id}
+    return next(iter(_load_all(connection, _ONE_OF_TENANT, asked)), None)
 
 
 def load(connection: Connection, checkpoint_id: CheckpointId) -> Checkpoint | None:
-    return next(iter(_load_all(connection, _select().where(c.id == checkpoint_id))), None)
+    return next(iter(_load_all(connection, _ONE, {"of": checkpoint_id})), None)
 
 
 def list_checkpoints(
@@ -177,7 +187,7 @@ def list_checkpoints(
     kind: CheckpointKind | None = None,
     run_id: RunId | None = None,
 ) -> Page[Checkpoint]:
-    query = _select().where(c.org_id == tenant.org_id, c.project_id == tenant.project_id)
+    query = _ALL.where(c.org_id == tenant.org_id, c.project_id == tenant.project_id)
     for column, value in ((c.status, status), (c.kind, kind), (c.run_id, run_id)):
         if value is not None:
             query = query.where(column == value)
@@ -186,12 +196,12 @@ def list_checkpoints(
 
 
 def by_ids(connection: Connection, ids: Collection[CheckpointId]) -> list[Checkpoint]:
-    return _load_all(connection, _select().where(c.id.in_(ids)))
+    return _load_all(connection, _ALL.where(c.id.in_(ids)))
 
 
 def due(connection: Connection) -> list[Checkpoint]:
     """Open ones whose deadline has passed: the run's own timer may have been lost, or set too late."""
-    return _load_all(connection, _select().where(c.status == "open", c.expires_at <= now(connection)))
+    return _load_all(connection, _ALL.where(c.status == "open", c.expires_at <= now(connection)))
 
 
 def open_among(connection: Connection, ids: Collection[CheckpointId]) -> tuple[CheckpointId, ...]:
@@ -201,23 +211,20 @@ def open_among(connection: Connection, ids: Collection[CheckpointId]) -> tuple[C
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Checkpoint]:
-    return _load_all(connection, _select().where(c.run_id == run_id).order_by(c.created_at, c.id))
+    return _load_all(connection, _ALL.where(c.run_id == run_id).order_by(c.created_at, c.id))
 
 
-def _select() -> Select[Any]:
-    return select(*(checkpoints.c[name] for name in Checkpoint.model_fields if name != "decisions"))
-
-
-def _load_all(connection: Connection, query: Select[Any]) -> list[Checkpoint]:
-    return _checkpoints(connection, list(connection.execute(query)))
+def _load_all(
+    connection: Connection, query: Select[Any], asked: dict[str, Any] | None = None
+) -> list[Checkpoint]:
+    return _checkpoints(connection, list(connection.execute(query, asked)))
 
 
 def _checkpoints(connection: Connection, rows: list[AnyRow]) -> list[Checkpoint]:
     if not rows:
         return []
-    made = select(decisions).where(decisions.c.checkpoint_id.in_([row.id for row in rows]))
     by_id: dict[str, list[Decision]] = {}
-    for row in connection.execute(made.order_by(decisions.c.checkpoint_id, decisions.c.ordinal)):
+    for row in connection.execute(_MADE, {"ids": [row.id for row in rows]}):
         by_id.setdefault(row.checkpoint_id, []).append(row.decision)
     found: list[Checkpoint] = []
     for row in rows:

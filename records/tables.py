@@ -335,6 +335,7 @@ checkpoints = Table(
     Column("resolved_at", Instant),
     Index(None, "run_id", "status"),
     Index(None, "project_id", "status", "created_at", "id"),
+    _index_where("ix_checkpoints_open", "expires_at", where="resolved_at IS NULL"),
     Index(None, "session_id", "created_at", "id"),
 )
 
