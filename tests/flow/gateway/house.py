@@ -71,12 +71,15 @@ class TestEngine:
         self.started: list[RunId] = []
         self.woken: list[RunId] = []
         self.away = False
+        self.waiting = 0
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.while_starting: Callable[[RunId], Any] | None = None
 
     async def start(self, run_id: RunId) -> None:
+        self.waiting += 1
         await self.go_on.wait()
+        self.waiting -= 1
         if self.while_starting is not None:
             await self.while_starting(run_id)
         await self.check()
@@ -222,17 +225,29 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, config: str = "", auth_mode: Any = None, ping_s: float = 15.0
+    folder: Path,
+    *,
+    config: str = "",
+    auth_mode: Any = None,
+    ping_s: float = 15.0,
+    database_url: str | None = None,
 ) -> AsyncGenerator[House]:
     folder.mkdir(exist_ok=True)
     (folder / "script.toml").write_text('[[scenarios]]\nturns = [{ text = "hello" }]\n')
     settings = Settings.model_validate(
-        {"data": folder, "auth_mode": auth_mode, "port": 0, "drain_notice_s": 0.2, "drain_s": 3}
+        {
+            "data": folder,
+            "auth_mode": auth_mode,
+            "database_url": database_url,
+            "drain_notice_s": 0.2,
+            "drain_s": 3,
+        }
     )
     engine = TestEngine()
     parsed = parse_config(CONFIG + config)
     async with opened(settings, parsed, Secrets(folder, {}), engine, ping_s=ping_s) as gateway:
-        await gateway.prepared.wait()
+        if database_url is None:
+            await gateway.prepared.wait()
         app = build(gateway, open_house=auth_mode == "disabled")
         server = Server(app, gateway.room, gateway.feed, settings)
         with listen("127.0.0.1", 0) as listener:
@@ -243,7 +258,9 @@ async def house(
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             async with httpx2.AsyncClient(base_url=address, timeout=20) as client:
                 made = House(gateway, engine, server, client, worker)
-                client.headers["Authorization"] = f"Bearer {await made.key(roles=('admin',), name='admin')}"
+                if database_url is None:
+                    token = await made.key(roles=("admin",), name="admin")
+                    client.headers["Authorization"] = f"Bearer {token}"
                 yield made
             server.should_exit = server.force_exit = True
             await serving
