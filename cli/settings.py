@@ -26,9 +26,15 @@ class Settings:
     demo: DemoModel | None = None
 
 
+def _default_data() -> Path:
+    """Whoever works in a checkout that was set up means its data."""
+    checkout = Path(__file__).resolve().parents[1] / ".data"
+    return checkout if checkout.exists() else Path.home() / ".local/share/rhone"
+
+
 def read_settings(environment: Mapping[str, str] = os.environ, *, data: Path | None = None) -> Settings:
     told = environment.get("RHONE_DATA")
-    home = (data or (Path(told) if told else Path.home() / ".local/share/rhone")).absolute()
+    home = (data or (Path(told) if told else _default_data())).absolute()
     cache = environment.get("RHONE_CACHE")
     base_url, model = environment.get("RHONE_DEMO_BASE_URL"), environment.get("RHONE_DEMO_MODEL")
     demo = None
