@@ -1,29 +1,7 @@
 """Acts on a fake outside world that counts: one tool per effect class, for trying policies and crashes."""
 
-from protocol.noun import JSONObject
-from protocol.tool import Effect, ToolDefinition
 from targets.memory import CountingTools
 from worker.act import Doing, Prepared, Result
-
-CLASSES: tuple[Effect, ...] = ("read_only", "idempotent_write", "non_idempotent_write", "workspace")
-
-
-def counting_definitions() -> tuple[ToolDefinition, ...]:
-    schema: JSONObject = {
-        "type": "object",
-        "properties": {"note": {"type": "string"}},
-        "additionalProperties": False,
-    }
-    return tuple(
-        ToolDefinition(
-            name=f"count_{effect}",
-            description=f"Adds one to a counter; declared as {effect}.",
-            input_schema=schema,
-            source="native",
-            effect=effect,
-        )
-        for effect in CLASSES
-    )
 
 
 class Counting:

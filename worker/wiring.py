@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from capabilities.catalogue import Catalogue
+from capabilities.counting import counting_definitions
 from capabilities.policy import Policy, shipped
 from capabilities.signing import Signer
 from protocol.config import Config, TargetEntry
@@ -33,7 +34,7 @@ from targets.images import resolve_image
 from targets.memory import CountingTools
 from worker.asking import Asking
 from worker.boxes import Boxes
-from worker.counting_acts import Counting, counting_definitions
+from worker.counting_acts import Counting
 from worker.failpoints import Failpoints
 from worker.gatekeeper import Gatekeeper
 from worker.heads import Heads
