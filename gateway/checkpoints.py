@@ -123,8 +123,7 @@ async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, v
 
 def _with_roles_of_now(connection: Connection, caller: Caller) -> Caller:
     """Roles count as they are when the decision is made, not when the key was looked up."""
-    principal = principals.get(connection, caller.tenant, caller.principal_id)
-    return caller.model_copy(update={"roles": principal.roles if principal else ()})
+    return caller.model_copy(update={"roles": principals.roles_of(connection, caller.principal_id)})
 
 
 def _check_words(asked: DecisionBody) -> None:

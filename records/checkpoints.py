@@ -201,7 +201,7 @@ def by_ids(connection: Connection, ids: Collection[CheckpointId]) -> list[Checkp
 
 def due(connection: Connection) -> list[Checkpoint]:
     """Open ones whose deadline has passed: the run's own timer may have been lost, or set too late."""
-    return _load_all(connection, _ALL.where(c.status == "open", c.expires_at <= now(connection)))
+    return _load_all(connection, _ALL.where(c.resolved_at.is_(None), c.expires_at <= now(connection)))
 
 
 def open_among(connection: Connection, ids: Collection[CheckpointId]) -> tuple[CheckpointId, ...]:
