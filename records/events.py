@@ -48,12 +48,6 @@ def last(connection: Connection, run_id: RunId) -> StoredEvent | None:
     return None if row is None else StoredEvent(row.seq, row.type, row.data.encode())
 
 
-def by_key(connection: Connection, run_id: RunId, key: str) -> StoredEvent | None:
-    query = select(events.c.seq, events.c.type, events.c.data)
-    row = connection.execute(query.where(events.c.run_id == run_id, events.c.key == key)).first()
-    return None if row is None else StoredEvent(row.seq, row.type, row.data.encode())
-
-
 def extent(connection: Connection, run_id: RunId) -> Extent | None:
     query = select(runs.c.first_seq, runs.c.last_seq, runs.c.completed_at.is_not(None))
     row = connection.execute(query.where(runs.c.id == run_id)).first()

@@ -2,8 +2,7 @@
 
 - A run's events, inbox, steps and the like reach their tenant through the run; what the outside asks for by
   its own id carries `org_id` and `project_id` itself.
-- A column called `body` or kept by `records.bodies` holds JSON text, or `@sha256:...` where that text lies in
-  the blob store because it is long.
+- What goes through `records.bodies` is JSON text, or `@sha256:...` where that lies in the blob store.
 - The event log has no foreign key: it is written under the run's row lock, and never before the run.
 """
 

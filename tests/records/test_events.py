@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from protocol.errors import Gone, InvalidRequest
-from protocol.event import ResponseDelta, StepStarted
+from protocol.event import ResponseDelta
 from protocol.ids import CallId, RunId
 from records import events
 from records.database import Database
@@ -39,15 +39,6 @@ async def test_a_page_begins_behind_the_cursor_and_keeps_to_its_limit(world: Wor
     last = await world.read(lambda connection: events.last(connection, run_id))
     assert last is not None
     assert (last.seq, last.type) == (10, "response.delta")
-
-
-async def test_an_event_is_found_by_its_key(world: World) -> None:
-    run_id = await world.run()
-    await world.commit(lambda tx: tx.append(run_id, StepStarted(step=4), key="step:4"), run_id)
-    found = await world.read(lambda connection: events.by_key(connection, run_id, "step:4"))
-    assert found is not None
-    assert found.seq == 3
-    assert await world.read(lambda connection: events.by_key(connection, run_id, "step:5")) is None
 
 
 async def test_below_what_is_kept_there_is_a_410_and_never_a_silent_jump(world: World) -> None:

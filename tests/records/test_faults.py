@@ -177,7 +177,7 @@ async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> No
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.faults])])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.faults])])
 async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
     tmp_path: Path, kills: int
 ) -> None:

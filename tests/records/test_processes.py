@@ -98,9 +98,12 @@ async def test_many_processes_write_one_log_while_a_reader_follows(
         assert sorted(writer.acknowledged.values()) == [writer.acknowledged[i] for i in range(number)]
 
 
-async def test_a_killed_process_loses_nothing_that_was_acknowledged(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.faults])])
+async def test_a_killed_process_loses_nothing_that_was_acknowledged(
+    world: World, tmp_path: Path, kills: int
+) -> None:
     run_id = await world.run()
-    for round_number in range(3):
+    for round_number in range(kills):
         writer = await Appender.start(
             world, tmp_path, run_id, name=f"r{round_number}", events=100_000, lanes=8
         )
