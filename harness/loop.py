@@ -94,6 +94,7 @@ class Reply(Noun):
 
 
 def after_model(state: RunState, reply: Reply) -> RunState:
+    """`state.incoming` is what the turn has not seen: a run does not end over the head of who sent it."""
     state = state.model_copy(
         update={
             "step": state.step + 1,
@@ -101,7 +102,6 @@ def after_model(state: RunState, reply: Reply) -> RunState:
             "cost_usd": state.cost_usd + reply.cost_usd,
             "open_step": None,
             "wrote": False,
-            "incoming": (),
             "calls": (),
             "answers": (),
         }
@@ -118,7 +118,7 @@ def after_model(state: RunState, reply: Reply) -> RunState:
         over = "max_tool_calls"
     if over is not None:
         return _end(state, "completed", over)
-    if not reply.calls:
+    if not reply.calls and not state.incoming:
         return _end(state, "completed", _FINISHES[reply.finish])
     return state.model_copy(
         update={

@@ -90,7 +90,8 @@ class Runs(ports.Runs):
         await self._authority.resolve(self._database, self._writer, record, repository)
         has_target = record.run.target is not None
         state = RunState(run_id=ref.run_id, limits=record.run.limits, has_target=has_target)
-        return Opened(state=state, idle_release_s=self._idle_release_s)
+        said = record.inbox_last > record.inbox_heard
+        return Opened(state=state, idle_release_s=self._idle_release_s, said=said)
 
     @activity.defn(name="listen")
     async def listen(self, order: Listen) -> Heard:

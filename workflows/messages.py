@@ -22,11 +22,13 @@ class RunRef(Noun):
 
 
 class Opened(Noun):
-    """The run is claimed and its capabilities are resolved."""
+    """The run is claimed and its capabilities are resolved. `said` where words were waiting for it: their
+    wake-up may have come before there was anybody to wake."""
 
     kind: Literal["opened"] = "opened"
     state: RunState
     idle_release_s: int
+    said: bool = False
 
 
 class NotOpened(Noun):

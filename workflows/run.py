@@ -65,6 +65,8 @@ class RunWorkflow:
                 for item in early:
                     self._take(item)
                 self._idle_release_s = opening.idle_release_s
+                if opening.said:
+                    await self._hear()
             case messages.NotOpened(ending=None):
                 return False
             case messages.NotOpened(ending=ending):
@@ -104,8 +106,7 @@ class RunWorkflow:
                 reply = loop.Reply(
                     calls=result.calls, tokens=result.tokens, cost_usd=result.cost_usd, finish=result.finish
                 )
-                after = loop.after_model(self._state, reply)
-                self._state = after.model_copy(update={"incoming": later})
+                self._state = loop.after_model(self._state.model_copy(update={"incoming": later}), reply)
             case messages.TurnFailed(ending=ending):
                 self._state = loop.failed(
                     self._state, ending.code or "engine.model_call", ending.message or "", ending.param

@@ -183,6 +183,12 @@ def test_what_is_sent_enters_with_the_next_turn() -> None:
     assert loop.next_step(sent) == loop.CallModel(step=1, completes=None, incoming=("blk_1", "blk_2"))
 
 
+def test_a_run_does_not_end_before_it_has_seen_what_was_sent() -> None:
+    after = loop.after_model(state(incoming=("blk_1",)), reply())
+    assert after.ending is None
+    assert loop.next_step(after) == loop.CallModel(step=2, completes=1, incoming=("blk_1",))
+
+
 def test_raised_limits_leave_the_others_as_they_were() -> None:
     raised = loop.hear(state(), LimitsRaised(limits=LimitsPatch(max_turns=99)))
     assert raised.limits == Limits(max_turns=99)
