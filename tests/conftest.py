@@ -9,6 +9,15 @@ from cli.setup.settings import SetupSettings
 from tests.temporal_server import TemporalServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--repeats", type=int, default=1, help="how often each cell of the kill table is tried")
+
+
+@pytest.fixture(scope="session")
+def repeats(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--repeats")
+
+
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """The binaries that set-up built."""

@@ -4,7 +4,6 @@ The test process stands in for the gateway: it commits intents and words with th
 records, and wakes workflows. Everything else is the product's own processes.
 """
 
-import asyncio
 import json
 import os
 import subprocess
@@ -23,6 +22,7 @@ from capabilities.signing import generate
 from harness.loop import patched
 from protocol.block import InputBlock, InputDraft, TextPart
 from protocol.checkpoint import Checkpoint
+from protocol.effect import EffectRow
 from protocol.event import TERMINAL_EVENTS, InputReceived
 from protocol.ids import BlockId, RunId, SessionId, ToolExecutionId, fresh
 from protocol.inbox import Cancel, Interrupt, InterruptBehavior, LimitsRaised, Message, Sent
@@ -35,6 +35,7 @@ from records import (
     checkpoints,
     client_tools,
     decisions,
+    effects,
     events,
     inbox,
     principals,
@@ -49,6 +50,7 @@ from records.writer import Writer
 from targets.memory import Counted, CountingTools
 from tests.processes import Process, until
 from tests.temporal_server import TemporalServer
+from worker.failpoints import Point
 from workflows.messages import RunStart
 from workflows.options import WORKFLOW_TASK_TIMEOUT
 from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
@@ -148,6 +150,14 @@ class Stack:
         )
         assert not worker.ended, log.read_text()
         return worker
+
+    def arm(self, point: Point, *words: str) -> None:
+        """The next worker that reaches the point with these words dies there."""
+        (self.failpoints / f"{point}.fired").unlink(missing_ok=True)
+        (self.failpoints / point).write_text(" ".join(words))
+
+    def fired(self, point: Point) -> bool:
+        return (self.failpoints / f"{point}.fired").exists()
 
     # what a gateway does
 
@@ -328,6 +338,9 @@ class Stack:
     async def waits(self, run_id: RunId, number: int = 1) -> None:
         await self.told(run_id, "run.waiting", number)
 
+    async def ledger(self, run_id: RunId) -> list[EffectRow]:
+        return await self.read(lambda connection: effects.list_effects(connection, run_id))
+
     def counted(self, run: Sequence[Event]) -> list[Counted]:
         """What really happened of a run's tool calls in the counting world."""
         ours = {event["tool_execution_id"] for event in run if event["type"] == "tool_execution.requested"}
@@ -359,7 +372,3 @@ def shown(told: Sequence[Event]) -> str:
 
 def of_type(told: Sequence[Event], kind: str) -> list[Event]:
     return [event for event in told if event["type"] == kind]
-
-
-async def all_of(*work: Any) -> list[Any]:
-    return list(await asyncio.gather(*work))
