@@ -1,7 +1,9 @@
 """The command `rhone`: what it can do, each part loaded only when it is asked for."""
 
 import importlib
+import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +103,13 @@ def rhone() -> None:
 
 
 def main() -> None:
-    app(prog_name="rhone")
+    """Ends without the interpreter's teardown, in which the Temporal client sometimes crashes."""
+    try:
+        app(prog_name="rhone")
+    except SystemExit as end:
+        with suppress(BrokenPipeError):
+            sys.stdout.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 if __name__ == "__main__":

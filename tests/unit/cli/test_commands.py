@@ -22,9 +22,9 @@ def rhone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 
 def test_the_list_of_commands_is_told_without_what_they_need() -> None:
-    argv = "import sys; sys.argv = ['rhone', '--help']; import atexit, cli.main"
-    told = "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); cli.main.main()"
-    done = subprocess.run([sys.executable, "-c", f"{argv}; {told}"], capture_output=True, text=True)
+    script = "import sys; from cli.main import app; app(['--help'], standalone_mode=False)"
+    script += "; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     loaded = set(done.stderr.split())
     assert not loaded & {"pydantic", "httpx2", "sqlalchemy", "temporalio", "docker", "rich", "fastapi"}
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
