@@ -297,6 +297,8 @@ class CountingTools:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._known: list[Counted] = []
+        self._read = 0
 
     async def count(self, effect: Effect, execution: ToolExecutionId, key: str) -> int:
         """How many of this effect there were, with this one."""
@@ -304,17 +306,22 @@ class CountingTools:
         return await asyncio.to_thread(self._append, counted)
 
     def executions(self) -> tuple[Counted, ...]:
-        if not self._path.exists():
-            return ()
-        return tuple(Counted(**json.loads(line)) for line in self._path.read_text().splitlines())
+        return _counted(self._path.read_bytes()) if self._path.exists() else ()
 
     def _append(self, counted: Counted) -> int:
-        with self._path.open("a") as file:
+        with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            known = [one for one in self.executions() if one.effect == counted.effect]
+            file.seek(self._read)
+            self._known += _counted(file.read())  # what other processes have added since
+            self._read = file.tell()
+            known = [one for one in self._known if one.effect == counted.effect]
             if counted.effect == "idempotent_write" and any(one.key == counted.key for one in known):
                 return len(known)
-            file.write(counted.model_dump_json() + "\n")
+            file.write(counted.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
             return len(known) + 1
+
+
+def _counted(lines: bytes) -> tuple[Counted, ...]:
+    return tuple(Counted(**json.loads(line)) for line in lines.splitlines())
