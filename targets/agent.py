@@ -240,7 +240,7 @@ async def _run_over(attachment: Attachment, fields: dict[str, Any], stdin: bytes
                 pass_on(1)
                 continue
             stream = reply.header.get("stream")
-            if stream not in kept:
+            if not isinstance(stream, str) or stream not in kept:
                 raise Misbehaved("data of no stream")
             kept[stream] += reply.body
             if len(kept["stdout"]) + len(kept["stderr"]) > limit:
@@ -252,16 +252,18 @@ async def _run_over(attachment: Attachment, fields: dict[str, Any], stdin: bytes
 
 def _exit_of(reply: Reply) -> Exit:
     try:
-        return Exit.model_validate(reply.header.get("exit"))
+        return Exit.model_validate(reply.header.get("exit"), strict=True)
     except ValidationError as fault:
         raise Misbehaved(f"an exit that is none: {fault}") from None
 
 
 def _output_of(reply: Reply, known: dict[str, int]) -> Output:
     stream, offset = reply.header.get("stream"), reply.header.get("offset", 0)
-    if stream not in known or offset != known[stream] or not reply.body:
-        raise Misbehaved(f"data of {stream!r} at {offset!r}")
-    known[stream] += len(reply.body)
+    match stream:
+        case "stdout" | "stderr" if offset == known[stream] and reply.body:
+            known[stream] += len(reply.body)
+        case _:
+            raise Misbehaved(f"data of {stream!r} at {offset!r}")
     return Output(stream=stream, offset=offset, data=reply.body)
 
 

@@ -161,6 +161,13 @@ class DockerHost:
             await self._forget(container)
         self._engine.close()
 
+    def abandon(self) -> None:
+        """What the death of this process would do: every attachment is cut, nothing is tidied."""
+        self._pool.abandon()
+        for making in self._attachments.values():
+            if making.done() and not _failed(making):
+                making.result().close()
+
     async def _kind(self, spec: BoxSpec) -> tuple[str, str]:
         """The key under which warm boxes of this kind wait, and the digest of their image."""
         if self._name is None:

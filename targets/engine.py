@@ -135,7 +135,8 @@ class Engine:
             made = api.exec_create(container, argv, stdin=True, stdout=True, stderr=True)
             stream = api.exec_start(made["Id"], socket=True)
             ours = socket.socket(fileno=socket.dup(stream.fileno()))
-            stream.close()
+            # The library keeps the connection open in the response that it hangs on the stream.
+            stream._response.close()
             return ours
 
         try:
