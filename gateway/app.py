@@ -41,8 +41,9 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     """`open_house` is a gateway without keys: only loopback names are answered."""
     app = FastAPI(title="Rhone", version="1", description="The native API.", redirect_slashes=False)
     app.state.gateway = gateway
+    app.router.routes.extend(unbuilt.routes())
     for part in (
-        *(unbuilt, health, models, snapshots, keys, principals, projects),
+        *(health, models, snapshots, keys, principals, projects),
         *(stop_all, runs, run_verbs, run_views, trees, client_tools, checkpoints, sessions),
     ):
         app.include_router(part.router)

@@ -1,6 +1,7 @@
 """The server of one gateway process: it listens, and says goodbye before it goes."""
 
 import asyncio
+import contextvars
 import socket
 from types import FrameType
 
@@ -41,10 +42,11 @@ class Server(uvicorn.Server):
         self._feed = feed
         self._settings = settings
         self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
         self._draining: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self.stop)
+        self._loop.call_soon_threadsafe(self.stop, context=self._context)
 
     def stop(self) -> None:
         """Begin to drain; a second word ends it at once."""

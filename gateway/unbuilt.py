@@ -1,23 +1,19 @@
 """What the API names and this gateway does not serve yet: it says so, with the path in the message."""
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from gateway.access import Reader
+from gateway.gateway import gateway_of
 from protocol.errors import InvalidRequest
 
-router = APIRouter(include_in_schema=False)
-
-_ALL = ("GET", "POST", "PUT", "DELETE")
 _DECLARED = (
     *("targets", "mcp-servers", "skills", "policies", "providers", "aliases", "vaults", "agents"),
     *("memory", "webhooks", "budgets", "grants", "tokens", "calls", "live", "assets", "messages"),
 )
 
-PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    *((f"/v1/{name}", _ALL) for name in _DECLARED),
-    *((f"/v1/{name}/{{rest:path}}", _ALL) for name in _DECLARED),
+_PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    *((f"/v1/{name}{rest}", ()) for name in _DECLARED for rest in ("", "/{rest:path}")),
     ("/v1/ws", ("GET",)),
     ("/v1/sessions/{session_id:path}/events", ("GET",)),
     *((f"/v1/sessions/{{session_id:path}}:{verb}", ("POST",)) for verb in ("branch", "snapshot", "compact")),
@@ -25,10 +21,14 @@ PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-async def _unsupported(request: Request, caller: Reader) -> Response:
+def routes() -> list[Route]:
+    return [Route(path, _unsupported, methods=list(methods) or _ALL) for path, methods in _PATHS]
+
+
+_ALL = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+async def _unsupported(request: Request) -> Response:
+    await (await gateway_of(request)).doorkeeper.caller(request)
     message = f"{request.method} {request.url.path[:200]} is not supported here"
     raise InvalidRequest("capability.unsupported", message)
-
-
-for _path, _methods in PATHS:
-    router.add_api_route(_path, _unsupported, methods=list(_methods))

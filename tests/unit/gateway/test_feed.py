@@ -1,0 +1,50 @@
+"""The ring of a run's newest frames: whole, without a gap, and no larger than it may be."""
+
+from gateway.feed import Frame, Ring, frame_of
+from records.events import StoredEvent
+
+
+def frame(seq: int, size: int = 10) -> Frame:
+    return Frame(seq, "response.delta", b"x" * size)
+
+
+def test_a_frame_is_the_event_with_its_cursor() -> None:
+    event = StoredEvent(7, "run.completed", b'{"seq":7}')
+    made = frame_of(event)
+    assert made.data == b'id: 7\nevent: run.completed\ndata: {"seq":7}\n\n'
+    assert made.is_last
+
+
+async def test_a_watcher_gets_what_follows_its_cursor() -> None:
+    ring = Ring(4)
+    assert ring.after(4) == []
+    ring.add([frame(5), frame(6), frame(7)])
+    assert ring.after(4) == [frame(5), frame(6), frame(7)]
+    assert ring.after(6) == [frame(7)]
+    assert ring.after(7) == []
+    assert ring.after(9) == []
+
+
+async def test_who_is_further_back_than_the_ring_is_told_so() -> None:
+    ring = Ring(4)
+    assert ring.after(3) is None
+    ring.add([frame(5)])
+    assert ring.after(3) is None
+
+
+async def test_a_full_ring_forgets_its_oldest_frames() -> None:
+    ring = Ring(0, limit=35)
+    ring.add([frame(seq) for seq in range(1, 11)])
+    assert ring.after(6) is None
+    assert ring.after(7) == [frame(8), frame(9), frame(10)]
+    ring.add([frame(11, size=100)])
+    assert ring.after(10) is None
+    assert ring.after(11) == []
+
+
+async def test_news_wakes_whoever_took_it_before_looking() -> None:
+    ring = Ring(0)
+    news = ring.news
+    ring.add([frame(1)])
+    assert news.is_set()
+    assert not ring.news.is_set()
