@@ -90,7 +90,7 @@ class LocalHints:
 
     def publish(self, hints: Mapping[Topic, int]) -> None:
         loop = self._loop
-        if loop is None or self._subscriptions.keys().isdisjoint(hints):
+        if loop is None or not any(topic in self._subscriptions for topic in hints):
             return
         try:
             loop.call_soon_threadsafe(self.deliver, dict(hints))

@@ -59,7 +59,7 @@ class MachineHints(LocalHints):
 
     def publish(self, hints: Mapping[Topic, int]) -> None:
         with self._lock:
-            if self._closed:
+            if self._closed or not hints:
                 return
             self._look_for_listeners()
             for name in list(self._pipes):
@@ -74,7 +74,7 @@ class MachineHints(LocalHints):
                 return
             self._seen_ns, self._listed_at = changed, now
             found = os.listdir(self._folder)
-        except FileNotFoundError:
+        except OSError:
             return
         names = {name for name in found if not name.startswith(".") and name != self._name}
         for name in self._pipes.keys() - names:
@@ -92,7 +92,7 @@ class MachineHints(LocalHints):
                 os.write(self._pipes[name], message + b"\n")
         except BlockingIOError:
             self._late[name] = dict(hints)
-        except BrokenPipeError:
+        except OSError:
             os.close(self._pipes.pop(name))
             with suppress(OSError):
                 os.unlink(self._folder / name)

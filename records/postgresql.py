@@ -36,7 +36,7 @@ def engine(url: str, info: dict[str, Any], readers: int, patience_s: float) -> E
     made = create_engine(
         url,
         pool_size=readers,
-        max_overflow=1,
+        max_overflow=4,
         isolation_level="AUTOCOMMIT",
         connect_args={**CONNECT, "options": options},
     )

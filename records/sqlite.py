@@ -29,7 +29,7 @@ def engine(url: str, info: dict[str, Any], readers: int, patience_s: float) -> E
     made = create_engine(
         url,
         pool_size=readers,
-        max_overflow=1,
+        max_overflow=4,
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
     )
 

@@ -17,7 +17,7 @@ from protocol.errors import Unavailable
 from protocol.ids import RunId
 from records.database import Database
 from records.faults import STORAGE_ERRORS, away, collided, unavailable
-from records.hints import Hints
+from records.hints import Hints, Topic
 from records.link import Link
 from records.tx import Tx
 
@@ -51,46 +51,53 @@ class Writer:
         self._capacity = capacity
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._link: Link | None = None
+        self._grown: dict[Topic, int] = {}
+        self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="records-write", daemon=True)
         self._thread.start()
 
     async def commit(self, unit: Callable[[Tx], T], *, runs: Collection[RunId] = ()) -> T:
         """What `unit` returned, once it is on disk; `runs` are those that it appends to or changes."""
-        if self._closed:
-            raise away("this process is stopping")
-        if self._jobs.qsize() >= self._capacity:
-            message = f"{self._capacity} writes are waiting; nothing was acknowledged"
-            raise Unavailable("storage.overloaded", message, retry_after=1)
         job = _Job(unit, frozenset(runs))
-        self._jobs.put(job)
+        with self._lock:
+            if self._closed:
+                raise away("this process is stopping")
+            if self._jobs.qsize() >= self._capacity:
+                message = f"{self._capacity} writes are waiting; nothing was acknowledged"
+                raise Unavailable("storage.overloaded", message, retry_after=1)
+            self._jobs.put(job)
         return cast("T", await job.future)
 
     def close(self) -> None:
-        self._closed = True
-        self._jobs.put(None)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
         stopping = False
         while not stopping:
-            batch: list[_Job] = []
-            job = self._jobs.get()
-            try:
-                while job is not None and len(batch) < BATCH - 1:
-                    batch.append(job)
-                    job = self._jobs.get_nowait()
-            except Empty:
-                pass
-            else:
-                stopping = job is None
-                if job is not None:
-                    batch.append(job)
-            live = [job for job in batch if not job.future.cancelled()]
+            batch = self._take()
+            stopping = None in batch
+            live = [job for job in batch if job is not None and not job.future.cancelled()]
             if live:
                 self._settle(live)
-                _answer(batch)
+                self._hints.publish(self._grown)
+                self._grown = {}
+                _answer(live)
         self._drop_link()
+
+    def _take(self) -> list[_Job | None]:
+        """All that waits, up to a batch; None is the last that ever comes."""
+        batch = [self._jobs.get()]
+        while len(batch) < BATCH:
+            try:
+                batch.append(self._jobs.get_nowait())
+            except Empty:
+                break
+        return batch
 
     def _settle(self, batch: list[_Job]) -> None:
         """Give each job its result or its error."""
@@ -142,8 +149,7 @@ class Writer:
             raise
         for job, result in zip(batch, results, strict=True):
             job.result = result
-        if tx.hints:
-            self._hints.publish(tx.hints)
+        self._grown |= tx.hints
 
     def _roll_back(self, link: Link) -> None:
         try:
