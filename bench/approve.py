@@ -1,7 +1,6 @@
 """`approve`: from a person's decision to its answer, and to the start of the effect that it allows."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from bench.bare_gateway import Table
 from bench.figures import Goal, Pair, Row
 from bench.runs import COUNTING_CONFIG, PARKED_SCRIPT, moments, park
 from bench.scale import Scale
-from bench.servers import Stack, free_port, fresh_stack
-from cli.supervise.child import Program
+from bench.servers import Stack, answers, free_port, fresh_stack
 from protocol.checkpoint import Checkpoint
 from protocol.ids import RunId, fresh
 from records import checkpoints, events
@@ -109,8 +107,8 @@ class Deciding:
     @classmethod
     async def open(cls, stack: Stack) -> "Deciding":
         port, root = free_port(), stack.place.home.root
-        argv = (sys.executable, "-m", "bench.bare_gateway", str(root), str(port))
-        await stack.begin(Program("bare_gateway", argv, stack.environment_of_a_process()))
+        await stack.begin(stack.python("bare_gateway", "-m", "bench.bare_gateway", str(root), str(port)))
+        await answers(port)
         key = stack.place.home.admin_key.read_text().strip()
         ours = httpx2.AsyncClient(
             base_url=stack.place.url, headers={"authorization": f"Bearer {key}"}, trust_env=False

@@ -1,6 +1,6 @@
 """The baseline: bare workflows and activities, in a worker process with the options of Rhone's own.
 
-`python -m bench.bare ADDRESS READY-FILE DIRECTORY`
+`python -m bench.bare ADDRESS DIRECTORY [MODEL-URL]`
 """
 
 import asyncio
@@ -9,21 +9,27 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import docker
+import httpx2
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from cli.settings import read_settings
-from protocol.ids import BoxId, RunId, ToolExecutionId, fresh
-from protocol.noun import Noun
+from protocol.block import InputBlock, ResponseBlock, TextPart
+from protocol.config import ProviderEntry
+from protocol.ids import BlockId, BoxId, CallId, RunId, ToolExecutionId, fresh
+from protocol.model import ModelRequest
+from protocol.noun import JSONObject, Noun
 from protocol.target import BoxSpec, Command, Offsets
+from providers.openai_compatible.client import OpenAICompatible
+from providers.prices import Prices
 from targets.agent_binary import agent_path
 from targets.docker import DockerHost
 from targets.images import default_tag
@@ -35,6 +41,15 @@ from workflows.messages import ActDone, ToolAct
 QUEUE = "bare"
 HOST_QUEUE = "host-bare"
 COMMAND = "echo ok"
+
+FILLER = "What was said before. " * 250
+BODY: JSONObject = {
+    "model": "m",
+    "messages": [{"role": "user", "content": "stream"}, {"role": "assistant", "content": FILLER}],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+"""As long as the requests of a run are on average."""
 
 
 class Steps(Noun):
@@ -107,7 +122,12 @@ async def _act(name: str, queue: str) -> Ended:
 class Acts:
     """The activities; the box is made when the first one needs it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, model_url: str) -> None:
+        self._url = model_url
+        entry = ProviderEntry(protocol="openai-compatible", baseURL=model_url or "http://none", models=("m",))
+        self._http = httpx2.AsyncClient(trust_env=False, timeout=60)
+        self._request = _model_request()
+        self._provider = OpenAICompatible(entry, place="bare", key=lambda: "none", prices=Prices({}))
         self.host = DockerHost(agent_path(read_settings().cache), pool_size=0, label=str(directory))
         self._counting = CountingTools(directory / "bare-counted")
         self._box: asyncio.Task[tuple[str, Target]] | None = None
@@ -120,6 +140,22 @@ class Acts:
     @activity.defn(name="bare_count")
     async def count(self, order: ToolAct) -> Ended:
         await self._counting.count("read_only", order.tool_execution_id, order.tool_execution_id)
+        return Ended(at=time.monotonic())
+
+    @activity.defn(name="bare_model")
+    async def model(self, order: ToolAct) -> Ended:
+        """The model's answer through Rhone's client, with nothing kept of it."""
+        async for _ in self._provider.stream(self._request, attempt=1):
+            pass
+        return Ended(at=time.monotonic())
+
+    @activity.defn(name="bare_stream")
+    async def stream(self, order: ToolAct) -> Ended:
+        """The same bytes, read and thrown away."""
+        url = f"{self._url}/chat/completions"
+        async with self._http.stream("POST", url, json=BODY) as answer:
+            async for _ in answer.aiter_bytes():
+                pass
         return Ended(at=time.monotonic())
 
     @activity.defn(name="bare_agent")
@@ -157,10 +193,21 @@ class Acts:
         await self.host.close()
 
 
-async def serve(address: str, directory: Path) -> None:
+def _model_request() -> ModelRequest:
+    said: dict[str, Any] = {"session_id": fresh("sess_"), "created_at": datetime.now(UTC)}
+    blocks = (
+        InputBlock(id=BlockId(fresh("blk_")), content=(TextPart(text="stream"),), **said),
+        ResponseBlock(
+            id=BlockId(fresh("blk_")), call_id=CallId("call_0"), content=(TextPart(text=FILLER),), **said
+        ),
+    )
+    return ModelRequest(model="m", instructions="", blocks=blocks)
+
+
+async def serve(address: str, directory: Path, model_url: str) -> None:
     """The two workers of a Rhone worker, with its settings."""
     client = await Client.connect(address, data_converter=pydantic_data_converter)
-    acts = Acts(directory)
+    acts = Acts(directory, model_url)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     drain = timedelta(seconds=3)
@@ -168,7 +215,7 @@ async def serve(address: str, directory: Path) -> None:
         client,
         task_queue=QUEUE,
         workflows=[StepsWorkflow, TurnsWorkflow, WaitWorkflow],
-        activities=[acts.nothing, acts.count],
+        activities=[acts.nothing, acts.count, acts.model, acts.stream],
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_failure_exception_types=[Exception],
         max_cached_workflows=2_000,
@@ -191,5 +238,5 @@ async def serve(address: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
     os._exit(0)

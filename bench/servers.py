@@ -70,13 +70,14 @@ class Stack:
                     return
                 await asyncio.sleep(0.02)
 
-    async def bare_worker(self) -> None:
+    async def bare_worker(self, model_url: str = "") -> None:
         """The baseline's worker: the same options, nothing of Rhone in its workflows and activities."""
-        argv = (sys.executable, "-m", "bench.bare", address(self.place), str(self.place.home.root))
-        await self.begin(Program("bare", argv, self.environment_of_a_process()))
+        told = (address(self.place), str(self.place.home.root), model_url)
+        await self.begin(self.python("bare", "-m", "bench.bare", *told))
 
-    def environment_of_a_process(self) -> Mapping[str, str]:
-        return stack.worker(self.place).environment
+    def python(self, name: str, *arguments: str) -> Program:
+        """A program of the benches in the environment of a Rhone process."""
+        return Program(name, (sys.executable, *arguments), stack.worker(self.place).environment)
 
     async def bare(self, workflow: str, order: object) -> Any:
         """The result of a bare workflow."""
@@ -164,6 +165,18 @@ async def reach(client: Client) -> None:
                 await client.count_workflows()
                 return
             except Exception:
+                await asyncio.sleep(0.02)
+
+
+async def answers(port: int) -> None:
+    """Somebody listens there."""
+    async with asyncio.timeout(COMES_UP_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            except OSError:
                 await asyncio.sleep(0.02)
 
 
