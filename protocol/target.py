@@ -60,11 +60,11 @@ class TreeCheckpoint(Noun):
 
 
 class BoxLimits(Noun):
-    """`disk_mb` counts inside `memory_mb`: the work tree is a tmpfs."""
+    """`disk_mb` counts inside `memory_mb`: the work tree is a tmpfs. `pids` counts threads, the agent's too."""
 
     memory_mb: Annotated[int, Field(ge=64)] = 2048
     cpus: Annotated[float, Field(gt=0)] = 1.0
-    pids: Annotated[int, Field(ge=16)] = 256
+    pids: Annotated[int, Field(ge=64)] = 256
     disk_mb: Annotated[int, Field(ge=16)] = 1024
 
 

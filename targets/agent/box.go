@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+const longest = 30 * 24 * time.Hour
+
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
 
 // Everything that PID 1 knows: the root, the executions that it ever started, and their processes.
@@ -94,7 +96,8 @@ func (b *box) begin(e *execution, pid int, asked *request) {
 	b.mu.Lock()
 	b.sessions[pid] = e
 	b.mu.Unlock()
-	e.limit = time.AfterFunc(time.Duration(asked.TimeoutMS)*time.Millisecond, func() {
+	limit := time.Duration(min(max(asked.TimeoutMS, 1), longest.Milliseconds())) * time.Millisecond
+	e.limit = time.AfterFunc(limit, func() {
 		e.mu.Lock()
 		e.timedOut = !e.over && !e.killed
 		late := e.timedOut

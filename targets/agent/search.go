@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -24,8 +25,11 @@ type match struct {
 	Text string `json:"text"`
 }
 
-// Every file beneath a folder, by its path in the root, never in `.git`; links are named, not followed.
-func (t tree) walk(from string, stop <-chan struct{}, visit func(name string, link bool)) error {
+var errEnough = errors.New("enough")
+
+// Every file beneath a folder in order, by its path in the root, never in `.git`; links are named, not
+// followed. A folder that went away or may not be read is passed over.
+func (t tree) walk(from string, stop <-chan struct{}, visit func(name string, link bool) error) error {
 	select {
 	case <-stop:
 		return refuse("target.cancelled", "nobody waits for this search")
@@ -33,53 +37,63 @@ func (t tree) walk(from string, stop <-chan struct{}, visit func(name string, li
 	}
 	fd, err := t.open(from, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return err
+		return named(err, from)
 	}
 	dir := os.NewFile(uintptr(fd), from)
 	entries, err := dir.ReadDir(-1)
 	_ = dir.Close()
 	if err != nil {
-		return err
+		return named(err, from)
 	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, entry := range entries {
 		name := path.Join(from, entry.Name())
+		link := entry.Type()&os.ModeSymlink != 0
 		switch {
 		case entry.Name() == ".git":
 		case entry.IsDir():
-			if err := t.walk(name, stop, visit); refused(err) {
+			if err := t.walk(name, stop, visit); err != nil && !passable(err) {
 				return err
 			}
-		case entry.Type().IsRegular():
-			visit(name, false)
-		case entry.Type()&os.ModeSymlink != 0:
-			visit(name, true)
+		case link || entry.Type().IsRegular():
+			if err := visit(name, link); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// A folder that went away or may not be read is passed over; a refusal of ours is not.
-func refused(err error) bool {
-	_, ours := err.(*refusal)
-	return ours
+func passable(err error) bool {
+	no, ours := err.(*refusal)
+	return ours && no.code != "target.cancelled"
 }
 
+// Only the first names are kept while they come: a box may hold more files than its agent has memory.
 func (t tree) glob(pattern string, limit int, stop <-chan struct{}) ([]byte, error) {
 	wanted, err := compileGlob(pattern)
 	if err != nil {
 		return nil, err
 	}
 	found := []string{}
-	err = t.walk(".", stop, func(name string, _ bool) {
+	first := func() {
+		slices.Sort(found)
+		found = found[:min(len(found), limit)]
+	}
+	err = t.walk(".", stop, func(name string, _ bool) error {
 		if wanted.MatchString(name) {
 			found = append(found, name)
 		}
+		if len(found) > 2*limit+1024 {
+			first()
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, named(err, ".")
+		return nil, err
 	}
-	sort.Strings(found)
-	return json.Marshal(found[:min(len(found), limit)])
+	first()
+	return json.Marshal(found)
 }
 
 func (t tree) grep(pattern, from, glob string, limit int, stop <-chan struct{}) ([]byte, error) {
@@ -87,55 +101,37 @@ func (t tree) grep(pattern, from, glob string, limit int, stop <-chan struct{}) 
 	if err != nil {
 		return nil, refuse("target.pattern_refused", err.Error())
 	}
-	names, err := t.candidates(from, glob, stop)
-	if err != nil {
-		return nil, err
-	}
-	found := []match{}
-	for _, name := range names {
-		select {
-		case <-stop:
-			return nil, refuse("target.cancelled", "nobody waits for this search")
-		default:
-		}
-		if len(found) >= limit {
-			break
-		}
-		file, err := t.regular(name, syscall.O_NOFOLLOW)
-		if err != nil {
-			continue
-		}
-		found = matches(file, name, wanted, found, limit)
-		_ = file.Close()
-	}
-	return json.Marshal(found)
-}
-
-func (t tree) candidates(from, glob string, stop <-chan struct{}) ([]string, error) {
-	if file, err := t.regular(from, syscall.O_NOFOLLOW); err == nil {
-		_ = file.Close()
-		return []string{path.Clean(from)}, nil
-	}
 	if glob == "" {
-		glob = "**"
-	} else if !strings.Contains(glob, "/") {
+		glob = "*"
+	}
+	if !strings.Contains(glob, "/") {
 		glob = "**/" + glob
 	}
 	fits, err := compileGlob(glob)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	err = t.walk(from, stop, func(name string, link bool) {
-		if !link && fits.MatchString(name) {
-			names = append(names, name)
+	found := []match{}
+	look := func(name string, link bool) error {
+		if link || !fits.MatchString(name) {
+			return nil
 		}
-	})
-	if err != nil {
-		return nil, named(err, from)
+		if file, err := t.regular(name, syscall.O_NOFOLLOW); err == nil {
+			found = matches(file, name, wanted, found, limit)
+			_ = file.Close()
+		}
+		if len(found) >= limit {
+			return errEnough
+		}
+		return nil
 	}
-	sort.Strings(names)
-	return names, nil
+	if file, err := t.regular(from, syscall.O_NOFOLLOW); err == nil {
+		found = matches(file, path.Clean(from), wanted, found, limit)
+		_ = file.Close()
+	} else if err := t.walk(from, stop, look); err != nil && err != errEnough {
+		return nil, err
+	}
+	return json.Marshal(found)
 }
 
 func matches(file io.Reader, name string, wanted *regexp.Regexp, found []match, limit int) []match {
