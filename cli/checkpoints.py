@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from cli import show as tell
-from cli.client import Body, given
+from cli.client import Body, Client, given
 from cli.connect import connect
 from cli.failure import Failure
 from cli.options import Reach
+from protocol.noun import JSONObject
 
-CheckpointArgument = Annotated[str, typer.Argument(metavar="ID", help="The checkpoint's id.")]
+CheckpointArgument = Annotated[
+    str | None, typer.Argument(metavar="ID", help="The checkpoint; else the only one that is open.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask once more.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept with the decision, and told to the agent.")]
 
@@ -35,8 +38,8 @@ def checkpoints(
 
 
 def approve(
-    checkpoint_id: CheckpointArgument,
     reach: Reach,
+    checkpoint_id: CheckpointArgument = None,
     yes: Yes = False,
     reason: Reason = None,
 ) -> None:
@@ -48,8 +51,8 @@ def approve(
 
 
 def deny(
-    checkpoint_id: CheckpointArgument,
     reach: Reach,
+    checkpoint_id: CheckpointArgument = None,
     yes: Yes = False,
     reason: Reason = None,
 ) -> None:
@@ -58,7 +61,7 @@ def deny(
 
 
 def answer(
-    checkpoint_id: CheckpointArgument,
+    checkpoint_id: Annotated[str, typer.Argument(metavar="ID", help="The checkpoint.")],
     words: Annotated[
         str,
         typer.Argument(metavar="ANSWER", help="Words; for an unknown outcome succeeded, failed or retry."),
@@ -67,24 +70,41 @@ def answer(
 ) -> None:
     """Answer a question, or say how an unknown outcome ended."""
     with connect(reach) as client:
-        kind = client.get(f"/v1/checkpoints/{checkpoint_id}")["kind"]
-    meant = {"resolution": words} if kind == "outcome_unknown" else words
-    _decide(checkpoint_id, reach, given(decision="answer", answer=meant), asked="", yes=True)
-
-
-def _decide(checkpoint_id: str, reach: Reach, decision: Body, *, asked: str, yes: bool) -> None:
-    with connect(reach) as client:
         shown = client.get(f"/v1/checkpoints/{checkpoint_id}")
-        if not reach.as_json:
-            print(shown["rendered"])
+        _print(shown, reach)
+        meant = {"resolution": words} if shown["kind"] == "outcome_unknown" else words
+        _send(client, shown, given(decision="answer", answer=meant), reach)
+
+
+def _decide(checkpoint_id: str | None, reach: Reach, decision: Body, *, asked: str, yes: bool) -> None:
+    with connect(reach) as client:
+        shown = client.get(f"/v1/checkpoints/{checkpoint_id or _only(client)}")
+        _print(shown, reach)
         if not yes:
             _ask(asked, reach)
-        body = given(**decision, envelope_digest=shown.get("envelope_digest"))
-        decided = client.post(f"/v1/checkpoints/{checkpoint_id}:decide", body)
+        _send(client, shown, decision, reach)
+
+
+def _print(shown: JSONObject, reach: Reach) -> None:
+    if not reach.as_json:
+        print(shown["rendered"])
+
+
+def _send(client: Client, shown: JSONObject, decision: Body, reach: Reach) -> None:
+    """The decision is over what was shown, and carries its digest."""
+    body = given(**decision, envelope_digest=shown.get("envelope_digest"))
+    decided = client.post(f"/v1/checkpoints/{shown['id']}:decide", body)
     if reach.as_json:
         tell.as_json(decided)
     else:
         print(f"{decided['id']} is {decided['status']}")
+
+
+def _only(client: Client) -> str:
+    found = [str(one["id"]) for one in client.items("/v1/checkpoints", most=10, status="open")]
+    if len(found) != 1:
+        raise Failure(f"several wait, say which: {', '.join(found)}" if found else "nothing waits")
+    return found[0]
 
 
 def _ask(question: str, reach: Reach) -> None:

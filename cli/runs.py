@@ -27,7 +27,9 @@ class Work:
     repo: Annotated[str | None, typer.Option(help="Repository, as FORGE/NAME or FORGE/OWNER/NAME.")] = None
     base: Annotated[str, typer.Option(help="Branch to start from.")] = "main"
     branch: Annotated[str | None, typer.Option(help="Branch to work on; else one of the run's own.")] = None
-    target: Annotated[str, typer.Option(help="Workspace to work in, as rhone.toml names it.")] = "default"
+    target: Annotated[
+        str | None, typer.Option(help="Workspace to work in; `default` where a repository is given.")
+    ] = None
     model: Annotated[str | None, typer.Option(help="Model; else the session's or the alias `default`.")] = (
         None
     )
@@ -42,22 +44,25 @@ class Work:
 
     def request(self, task: str) -> Body:
         """The body of POST /v1/runs."""
-        target = None
-        if self.repo is not None:
-            repo = given(remote=self.repo, base=self.base, branch=self.branch)
-            target = {"kind": "workspace", "name": self.target, "repo": repo}
         return given(
             input=task,
             model=self.model,
             session_id=self.session,
-            target=target,
+            target=self._target(),
             capabilities=self._capabilities(),
             limits=given(max_turns=self.max_turns),
         )
 
+    def _target(self) -> Body | None:
+        if self.repo is None:
+            return {"kind": "workspace", "name": self.target} if self.target else None
+        repo = given(remote=self.repo, base=self.base, branch=self.branch)
+        return {"kind": "workspace", "name": self.target or "default", "repo": repo}
+
     def _capabilities(self) -> list[dict[str, object]]:
         approvals = dict(_approval(text) for text in self.approval or ())
-        usual = (*WORKSPACE_TOOLS, "open_pull_request") if self.repo else ()
+        usual = WORKSPACE_TOOLS if self.repo or self.target else ()
+        usual += ("open_pull_request",) if self.repo else ()
         names = dict.fromkeys((*(self.tool or usual), *approvals))
         return [given(kind="tool", name=name, approval=approvals.get(name)) for name in names]
 

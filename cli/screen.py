@@ -43,8 +43,9 @@ class Screen:
             return
         with Live(console=self.console, transient=True, refresh_per_second=12) as live:
             for event in events:
-                self.print(transcript.take(event))
+                final = transcript.take(event)
                 live.update(Group(*(_text(line) for line in transcript.open()[-_OPEN_LINES:])))
+                self.print(final)
                 yield event
 
     def print(self, lines: Iterable[Line]) -> None:

@@ -4,10 +4,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from capabilities.visible import written
 
 
@@ -16,17 +12,15 @@ def as_json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Cells as they are, made safe for a terminal; where nobody watches, wide enough for all of them."""
-    console = Console(highlight=False)
-    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        drawn.add_row(*(Text(written(_cell(cell))) for cell in row))
-    if not drawn.row_count:
+    """Cells side by side, made safe for a terminal and never cut: ids are there to be copied."""
+    lines = [[written(_cell(cell)) for cell in row] for row in rows]
+    if not lines:
         print(empty)
-    elif console.is_terminal:
-        console.print(drawn)
-    else:
-        Console(highlight=False, width=10_000).print(drawn, soft_wrap=True)
+        return
+    lines.insert(0, list(columns))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:

@@ -45,7 +45,7 @@ def test_every_command_says_what_its_line_in_the_list_says_and_takes_json(name: 
         (["nonsense"], 2),
         (["runs", "--nonsense"], 2),
         (["run", "x", "--approval", "bash"], 2),
-        (["approve"], 2),
+        (["answer"], 2),
         (["runs", "--data", "/nonexistent"], 3),
         (["runs", "--url", "http://127.0.0.1:9"], 3),
         (["version"], 0),
