@@ -6,13 +6,12 @@ an orphan. `generation` grows by one per materialization of a run's target.
 
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from protocol.ids import BoxId, RunId
 from protocol.noun import Moment, Noun
 from protocol.target import BoxPlace
 from records.columns import noun_of
-from records.conflicts import insert_unless_there
 from records.tables import boxes, trees
 from records.tx import Tx
 
@@ -99,14 +98,18 @@ def _in_state(connection: Connection, state: str) -> list[Box]:
     return [noun_of(Box, row) for row in connection.execute(query)]
 
 
-def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> bool:
-    """False where a former try has saved this step's tree."""
+def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> None:
+    """A step may be saved more than once, where it waits long in between: the last one counts."""
+    tx.connection.execute(delete(trees).where(trees.c.run_id == run_id, trees.c.step == step))
     row = {"run_id": run_id, "step": step, "commit": commit, "tree": tree, "bundle_digest": bundle_digest}
-    return insert_unless_there(tx.connection, trees, row | {"created_at": tx.now})
+    tx.connection.execute(insert(trees).values(row | {"created_at": tx.now}))
 
 
-def last_tree(connection: Connection, run_id: RunId) -> Tree | None:
+def last_tree(connection: Connection, run_id: RunId, *, before: int | None = None) -> Tree | None:
+    """The newest one, or the newest of the steps before the given."""
     query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc()).limit(1)
+    if before is not None:
+        query = query.where(trees.c.step < before)
     row = connection.execute(query).first()
     return None if row is None else noun_of(Tree, row)
 

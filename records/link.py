@@ -33,6 +33,11 @@ class EventRow(NamedTuple):
 class Link(Protocol):
     connection: Connection
 
+    @property
+    def lost(self) -> bool:
+        """The server has cut it."""
+        ...
+
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
         """Start a transaction, lock the runs (sorted by the caller), and read the database's clock."""
         ...

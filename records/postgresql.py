@@ -81,6 +81,10 @@ class PostgreSQLLink:
         for statement in _PREPARED:
             self._batch.execute(statement)
 
+    @property
+    def lost(self) -> bool:
+        return self._raw.closed
+
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
         locks = "EXECUTE rhone_lock(%s);" * len(runs)
         self._batch.execute(f"BEGIN; {locks} EXECUTE rhone_clock", runs)  # pyright: ignore[reportArgumentType]

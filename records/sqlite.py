@@ -53,6 +53,10 @@ class SQLiteLink:
         self._raw = raw
         self._patience_s = patience_s
 
+    @property
+    def lost(self) -> bool:
+        return False
+
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
         self._lock()
         (now,) = self._raw.execute(f"SELECT {CLOCK}").fetchone()

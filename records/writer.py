@@ -136,24 +136,35 @@ class Writer:
         batch[0].error = away("too many transactions collide")
 
     def _together(self, batch: list[_Job]) -> None:
-        link = self._link
-        if link is None:
-            link = self._link = self._database.link()
-        runs = sorted(set[RunId]().union(*(job.runs for job in batch)))
+        tx = self._begin(sorted(set[RunId]().union(*(job.runs for job in batch))))
         try:
-            tx = Tx(link, runs)
             results = [job.unit(tx) for job in batch]
             tx.commit()
         except BaseException:
-            self._roll_back(link)
+            self._roll_back()
             raise
         for job, result in zip(batch, results, strict=True):
             job.result = result
         self._grown |= tx.hints
 
-    def _roll_back(self, link: Link) -> None:
+    def _begin(self, runs: list[RunId]) -> Tx:
+        """On a new connection where the old one was cut while it idled: nothing has been done yet."""
+        if self._link is None:
+            self._link = self._database.link()
         try:
-            link.rollback()
+            return Tx(self._link, runs)
+        except STORAGE_ERRORS:
+            if not self._link.lost:
+                self._roll_back()
+                raise
+        self._drop_link()
+        self._link = self._database.link()
+        return Tx(self._link, runs)
+
+    def _roll_back(self) -> None:
+        try:
+            if self._link is not None:
+                self._link.rollback()
         except STORAGE_ERRORS:
             self._drop_link()
 

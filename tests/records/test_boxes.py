@@ -51,12 +51,15 @@ async def test_a_lost_tree_is_rebuilt_from_the_chain_of_its_bundles(world: World
             tree=f"t{step}",
             bundle_digest=bundle,
         )
-        assert await world.commit(save, run_id)
-        assert not await world.commit(save, run_id)
+        await world.commit(save, run_id)
+        await world.commit(save, run_id)
     assert await world.read(lambda c: boxes.bundles(c, run_id)) == ["sha256:a", "sha256:c"]
     last = await world.read(lambda c: boxes.last_tree(c, run_id))
     assert last is not None
     assert (last.step, last.commit, last.tree) == (3, "c3", "t3")
+    former = await world.read(lambda c: boxes.last_tree(c, run_id, before=3))
+    assert former is not None
+    assert former.commit == "c2"
 
 
 async def test_what_is_said_to_a_run_is_heard_in_order_and_wakes_it_until_it_is(world: World) -> None:

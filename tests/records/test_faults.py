@@ -221,6 +221,19 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
             await hints.close()
 
 
+@pytest.mark.postgres
+async def test_connections_that_were_cut_while_they_idled_cost_nobody_an_answer(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    async with opened(cluster.url(cluster.create()), tmp_path) as world:
+        run_id = await world.run()
+        with psycopg.connect(world.database.url.replace("+psycopg", ""), autocommit=True) as other:
+            mine = "datname = current_database() AND pid <> pg_backend_pid()"
+            other.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
+        assert await append(world, run_id, "a") == 3
+        assert len(await world.log(run_id)) == 3
+
+
 async def read_on(world: World, hints: PostgreSQLHints, run_id: RunId) -> list[int]:
     """Every event once, coming back with the cursor when the server was away."""
     seen: list[int] = []
