@@ -205,8 +205,11 @@ def after_tree(state: RunState) -> RunState:
 
 
 def after_take_up(state: RunState) -> RunState:
-    """What the interrupt stopped is settled: its message is in the head, the step is closed."""
-    return state.model_copy(update={"interrupt": None, "open_step": None, "calls": (), "wrote": False})
+    """What the interrupt stopped is settled: its message is in the head, the step is closed. What it may have
+    written is saved before anything else is begun."""
+    wrote = state.has_target and (state.wrote or any(call.effect == "workspace" for call in state.calls))
+    open_step = state.open_step if wrote else None
+    return state.model_copy(update={"interrupt": None, "open_step": open_step, "calls": (), "wrote": wrote})
 
 
 def hear(state: RunState, message: Message) -> RunState:

@@ -32,6 +32,7 @@ from protocol.run import Limits, LimitsPatch, RunRequest
 from protocol.session import SessionRequest
 from records import (
     blocks,
+    boxes,
     checkpoints,
     client_tools,
     decisions,
@@ -122,7 +123,7 @@ class Stack:
         for worker in self.workers:
             worker.kill()
         if left := self.containers():
-            subprocess.run(["docker", "rm", "-f", *left], check=False, capture_output=True)
+            docker("rm", "-f", *left)
         await self.hints.close()
         self.writer.close()
         self.database.close()
@@ -139,6 +140,7 @@ class Stack:
             "RHONE_TEMPORAL_ADDRESS": self.server.address,
             "RHONE_TEMPORAL_NAMESPACE": self.namespace,
             "RHONE_FAILPOINTS": str(self.failpoints),
+            "RHONE_REAP_SECONDS": "1",
             "PYTHONPATH": str(CHECKOUT),
         }
         argv = (sys.executable, "-m", "worker.main")
@@ -352,12 +354,22 @@ class Stack:
         if not label.exists():
             return []
         wanted = f"label=rhone.installation={label.read_text().strip()}"
-        argv = ["docker", "ps", "-a", "--filter", wanted, "--format", "{{.Names}}"]
-        return subprocess.run(argv, check=False, capture_output=True, text=True).stdout.split()
+        return docker("ps", "-a", "--filter", wanted, "--format", "{{.Names}}").split()
+
+    async def box(self, run_id: RunId) -> str:
+        """The id of the run's container."""
+        box = await self.read(lambda connection: boxes.active(connection, run_id))
+        assert box is not None
+        return box.place.container_id
 
     def logs(self) -> str:
         """The last words of the workers, for a test that failed."""
         return "\n".join("\n".join(worker.log.read_text().splitlines()[-15:]) for worker in self.workers)
+
+
+def docker(*words: str) -> str:
+    """What the engine's own client says; nothing where the engine or the thing is away."""
+    return subprocess.run(["docker", *words], check=False, capture_output=True, text=True).stdout
 
 
 def shown(told: Sequence[Event]) -> str:

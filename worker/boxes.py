@@ -180,26 +180,37 @@ class Boxes(ports.Boxes):
                 raise for_retry(fault) from fault
         return TreeSaved()
 
-    async def _save_tree(self, known: KnownRun, step: int) -> None:
+    async def _save_tree(
+        self, known: KnownRun, step: int, then: Callable[[Tx, RunId, int], object] = steps.complete
+    ) -> None:
+        """All that the step wrote, over the last tree before it: `then` comes in the same commit."""
         run_id = known.record.run.id
         target = await self._places.target(run_id)
-        last = (await self._database.read(lambda connection: lineage(connection, run_id))).tree
-        saved = await target.checkpoint(since=last.commit if last else _seeded(known.snapshot))
+        line = await self._database.read(lambda connection: lineage(connection, run_id, before=step))
+        saved = await target.checkpoint(since=line.tree.commit if line.tree else _seeded(known.snapshot))
         kept = self._blobs.put(saved.bundle) if saved is not None else None
 
         def unit(tx: Tx) -> None:
             if saved is not None:
                 boxes.save_tree(tx, run_id, step, commit=saved.commit, tree=saved.tree, bundle_digest=kept)
                 steps.set_tree(tx, run_id, step, saved.commit)
-            steps.complete(tx, run_id, step)
+            then(tx, run_id, step)
 
         await self._writer.commit(unit, runs=[run_id])
 
     @activity.defn(name="release_box")
-    async def release(self, ref: RunRef) -> None:
-        """The run waits long: its work is saved, so the box can go."""
+    async def release(self, ref: StepRef) -> TreeResult:
+        """The run waits long: what its open step has written so far is saved, so that the box can go."""
+        with self._inflight.working(ref.run_id):
+            try:
+                known = await self._known.get(ref.run_id)
+                await self._save_tree(known, ref.step, lambda tx, run_id, _: boxes.release(tx, run_id))
+            except TargetLost:
+                return TreeLost()
+            except Unavailable as fault:
+                raise for_retry(fault) from fault
         await self._places.drop(ref.run_id)
-        await self._writer.commit(lambda tx: boxes.release(tx, ref.run_id), runs=[ref.run_id])
+        return TreeSaved()
 
 
 def _seeded(snapshot: CapabilitySnapshot) -> str | None:
@@ -208,11 +219,15 @@ def _seeded(snapshot: CapabilitySnapshot) -> str | None:
 
 
 def _run_anew(tx: Tx, run_id: RunId) -> None:
-    """What the open step did in the lost box is undone with it: its workspace calls are new attempts."""
+    """What the open step did in the lost box, and was not saved, is undone with it: its workspace calls are
+    new attempts."""
+    saved = boxes.last_tree(tx.connection, run_id)
     for step in steps.list_steps(tx.connection, run_id):
         if step.status != "running":
             continue
+        saved_at = saved.created_at if saved and saved.step == step.index else None
         for execution in tool_executions.list_executions(tx.connection, run_id, step=step.index):
-            if execution.effect == "workspace" and execution.source == "target":
+            is_safe = saved_at and execution.completed_at and execution.completed_at <= saved_at
+            if execution.effect == "workspace" and execution.source == "target" and not is_safe:
                 tool_executions.reopen(tx, execution.id)
                 effects.undo(tx, execution.id)

@@ -31,13 +31,16 @@ def former_of(connection: Connection, record: RunRecord) -> RunRecord | None:
     return former
 
 
-def lineage(connection: Connection, run_id: RunId) -> Lineage:
+def lineage(connection: Connection, run_id: RunId, *, before: int | None = None) -> Lineage:
+    """`before` leaves out the run's own trees from that step on."""
     line: list[RunRecord] = []
     record = runs.load(connection, run_id)
     while record is not None and len(line) < DEEPEST:
         line.append(record)
         record = former_of(connection, record)
-    trees = [boxes.last_tree(connection, one.run.id) for one in line]
+    trees = [
+        boxes.last_tree(connection, one.run.id, before=before if one is line[0] else None) for one in line
+    ]
     kept = [boxes.bundles(connection, one.run.id) for one in reversed(line)]
     return Lineage(
         tree=next((tree for tree in trees if tree is not None), None),

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
+    docker_host: str = "unix:///var/run/docker.sock"
     worker_activities: int = Field(default=200, ge=1)
     worker_workflow_cache: int = Field(default=2_000, ge=10)
     worker_build_id: str | None = None

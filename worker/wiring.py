@@ -79,6 +79,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
             agent_path(settings.cache_dir),
             pool_size=config.workspaces.pool_size,
             label=settings.installation or installation(settings.data),
+            engine=settings.docker_host,
         )
         stack.push_async_callback(host.close)
         client = await connect(settings)

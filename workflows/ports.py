@@ -85,7 +85,7 @@ class Boxes:
         raise NotImplementedError
 
     @activity.defn(name="release_box")
-    async def release(self, ref: RunRef) -> None:
+    async def release(self, ref: StepRef) -> TreeResult:
         raise NotImplementedError
 
 

@@ -272,7 +272,9 @@ class RunWorkflow:
     async def _release_box(self) -> None:
         queue = self._state.queue
         self._state = self._state.model_copy(update={"queue": None})
-        await self._stoppable(ports.Boxes.release, self._ref, options.WORK, queue=queue)
+        ref = messages.StepRef(run_id=self._ref.run_id, step=self._state.open_step or self._state.step)
+        released = await self._stoppable(ports.Boxes.release, ref, options.WORK, queue=queue)
+        self._lost = isinstance(released, messages.TreeLost)
 
     async def _take_up(self, interrupt: "loop.Interrupt") -> None:
         if self._paused:

@@ -178,6 +178,13 @@ def test_a_second_interrupt_counts_and_the_words_of_the_first_are_kept() -> None
     assert (both.interrupt, both.incoming) == (second, ("blk_1",))
 
 
+def test_what_an_interrupted_step_wrote_is_saved_before_the_next_turn() -> None:
+    working = loop.after_model(state(has_target=True, queue="host-1"), reply(call()))
+    after = loop.after_take_up(loop.hear(working, Interrupt(behavior="discard")))
+    assert loop.next_step(after) == loop.SaveTree(step=1)
+    assert loop.next_step(loop.after_tree(after)) == loop.CallModel(step=2, completes=None, incoming=())
+
+
 def test_what_is_sent_enters_with_the_next_turn() -> None:
     sent = loop.hear(loop.hear(state(), Sent(block_id="blk_1")), Sent(block_id="blk_2"))
     assert loop.next_step(sent) == loop.CallModel(step=1, completes=None, incoming=("blk_1", "blk_2"))
