@@ -41,7 +41,6 @@ bench: ## Set up, then measure and write docs/performance.md
 	$(BIN)/python -m bench
 
 production: ## Start the production shape with docker compose and run the demo's task on it
-	tools/setup
 	tools/production
 
 clean: ## Remove the Python environment and what set-up keeps in the data directory
