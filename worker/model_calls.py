@@ -113,7 +113,10 @@ class ModelCalls(ports.ModelCalls):
         deltas = Deltas(self._writer, run_id, call_id, attempt)
         try:
             async with aclosing(resolved.provider.stream(request, attempt=attempt)) as stream:
-                return await collect(stream, deltas)
+                answer = await collect(stream, deltas)
+            if isinstance(answer.ending, Finish):
+                return answer.model_copy(update={"untold": await deltas.take()})
+            return answer
         finally:
             await deltas.close()
 
@@ -146,6 +149,8 @@ class ModelCalls(ports.ModelCalls):
                 ttft_ms=answer.ttft_ms,
                 stop_reason=finish.reason,
             )
+            if answer.untold:
+                calls.append_deltas(tx, turn.run_id, call_id, attempt, answer.untold)
             if tx.ended(turn.run_id) or not calls.complete(tx, call_id, attempt, result):
                 return None
             parts = _parts(tx, record, call_id, answer)

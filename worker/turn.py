@@ -45,11 +45,15 @@ class CallPart(Noun):
 
 
 class Answer(Noun):
-    """What the stream came to, in the order in which its blocks began."""
+    """What the stream came to, in the order in which its blocks began.
+
+    `untold` are the last deltas: they go into the log in the commit of the answer.
+    """
 
     parts: tuple[TextOf | ThinkingOf | CallPart, ...]
     ending: Finish | StreamError
     ttft_ms: int | None
+    untold: tuple[ResponseDelta | ThinkingDelta, ...] = ()
 
 
 class Deltas:
@@ -63,11 +67,14 @@ class Deltas:
         self._waiting: list[tuple[Kind, int, list[str]]] = []
         self._size = 0
         self._timer: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Future[None] | None = None
         self._stale = False
 
     async def add(self, kind: Kind, block: int, text: str) -> None:
         if self._stale:
             raise Stopped
+        if self._flushing is not None and self._flushing.done():
+            self._flushing.result()  # what it could not commit is missing: this attempt ends here
         if not self._waiting or self._waiting[-1][:2] != (kind, block):
             self._waiting.append((kind, block, []))
         self._waiting[-1][2].append(text)
@@ -78,33 +85,48 @@ class Deltas:
             self._timer = asyncio.create_task(self._flush_later())
 
     async def flush(self) -> None:
-        waiting, self._waiting, self._size = self._waiting, [], 0
-        if not waiting:
+        made = self._taken()
+        if not made:
             return
-
-        made: list[ResponseDelta | ThinkingDelta] = []
-        for kind, block, texts in waiting:
-            of_kind = ResponseDelta if kind == "response" else ThinkingDelta
-            made.append(
-                of_kind(call_id=self._call_id, attempt=self._attempt, block=block, delta="".join(texts))
-            )
 
         def unit(tx: Tx) -> bool:
             return calls.append_deltas(tx, self._run_id, self._call_id, self._attempt, made)
 
         self._stale = not await self._writer.commit(unit, runs=[self._run_id])
 
+    async def take(self) -> tuple[ResponseDelta | ThinkingDelta, ...]:
+        """The end of it, once all before it is in the log."""
+        await self._stop_timer()
+        if self._flushing is not None:
+            await asyncio.shield(self._flushing)
+        return tuple(self._taken())
+
     async def close(self) -> None:
         """What came is told, also when the stream was stopped."""
+        await self._stop_timer()
+        if self._waiting:
+            await asyncio.shield(self.flush())
+
+    async def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
-        await asyncio.shield(self.flush())
 
     async def _flush_later(self) -> None:
         await asyncio.sleep(FLUSH_SECONDS)
         self._timer = None
-        await asyncio.shield(self.flush())
+        self._flushing = asyncio.ensure_future(self.flush())
+        await asyncio.shield(self._flushing)
+
+    def _taken(self) -> list[ResponseDelta | ThinkingDelta]:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        made: list[ResponseDelta | ThinkingDelta] = []
+        for kind, block, texts in waiting:
+            of_kind = ResponseDelta if kind == "response" else ThinkingDelta
+            made.append(
+                of_kind(call_id=self._call_id, attempt=self._attempt, block=block, delta="".join(texts))
+            )
+        return made
 
 
 async def collect(stream: AsyncIterator[ModelEvent], deltas: Deltas) -> Answer:
