@@ -41,11 +41,10 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     """`open_house` is a gateway without keys: only loopback names are answered."""
     app = FastAPI(title="Rhone", version="1", description="The native API.", redirect_slashes=False)
     app.state.gateway = gateway
+    for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
+        app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
-    for part in (
-        *(health, models, snapshots, keys, principals, projects),
-        *(stop_all, runs, run_verbs, run_views, trees, client_tools, checkpoints, sessions),
-    ):
+    for part in (sessions, models, snapshots, keys, principals, projects):
         app.include_router(part.router)
     translate(app)
     document(app)

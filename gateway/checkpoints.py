@@ -16,6 +16,7 @@ from gateway.idempotency import Made, scope_of
 from gateway.names import checkpoint_named, run_named
 from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
 from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refused
+from protocol.ids import CheckpointId
 from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
 from records import checkpoints, decisions, principals
@@ -68,12 +69,16 @@ async def list_checkpoints(
             run_id=run.id if run else None,
         )
 
-    return many(await here.database.read(query))
+    page = await here.database.read(query)
+    here.checkpoints.shown(caller.tenant, page.items)
+    return many(page)
 
 
 @router.get("/v1/checkpoints/{checkpoint_id}", response_model=Checkpoint)
 async def get_checkpoint(here: Here, caller: Reader, checkpoint_id: str) -> Response:
-    return one(await here.database.read(lambda c: checkpoint_named(c, caller.tenant, checkpoint_id)))
+    found = await here.database.read(lambda c: checkpoint_named(c, caller.tenant, checkpoint_id))
+    here.checkpoints.shown(caller.tenant, [found])
+    return one(found)
 
 
 @router.post(
@@ -104,19 +109,20 @@ async def revoke_checkpoint(request: Request, here: Here, caller: Decider, check
 
 async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, verdict: Verdict) -> Response:
     name = str(request.path_params["checkpoint_id"])
-    before = await here.database.read(lambda c: checkpoint_named(c, caller.tenant, name))
+    place = await here.checkpoints.place(caller.tenant, name)
 
     def unit(tx: Tx) -> Made[Checkpoint]:
-        if before.kind == "outcome_unknown" and verdict.decision == "answer":
+        if place.kind == "outcome_unknown" and verdict.decision == "answer":
             _check_resolution(verdict.answer)
-        outcome = decisions.decide(tx, _with_roles_of_now(tx.connection, caller), before.id, verdict)
+        now = _with_roles_of_now(tx.connection, caller)
+        outcome = decisions.decide(tx, now, CheckpointId(name), verdict)
         if not isinstance(outcome, decisions.Decided):
             raise _refused(outcome)
-        return Made(before.id, outcome.checkpoint)
+        return Made(name, outcome.checkpoint)
 
-    done = await here.mutations.once(scope_of(request, caller), body, unit, runs=[before.run_id])
+    done = await here.mutations.once(scope_of(request, caller), body, unit, runs=[place.run_id])
     if done.value is not None:
-        here.wakes.wake([before.run_id])
+        here.wakes.wake([place.run_id])
     after = done.value or await here.database.read(lambda c: checkpoint_named(c, caller.tenant, name))
     return one(after, done.status, done.headers)
 

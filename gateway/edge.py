@@ -35,7 +35,7 @@ class Edge:
         self._metrics = metrics
         self._origins = frozenset(origins)
         self._open_house = open_house
-        self._log = logger("gateway")
+        self._log = logger("gateway").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

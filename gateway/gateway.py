@@ -12,6 +12,7 @@ from gateway.auth import Doorkeeper
 from gateway.engine import Engine
 from gateway.feed import Feed
 from gateway.idempotency import Mutations
+from gateway.known_checkpoints import KnownCheckpoints
 from gateway.metrics import Metrics
 from gateway.room import Room
 from gateway.starts import Starts
@@ -37,6 +38,7 @@ class Gateway:
     pepper: bytes
     mutations: Mutations
     starts: Starts
+    checkpoints: KnownCheckpoints
     feed: Feed
     streams: Streams
     wakes: Wakes

@@ -32,6 +32,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             lifespan="off",
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_S,

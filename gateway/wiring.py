@@ -14,6 +14,7 @@ from gateway.engine import Engine
 from gateway.feed import Feed
 from gateway.gateway import Gateway
 from gateway.idempotency import Mutations
+from gateway.known_checkpoints import KnownCheckpoints
 from gateway.metrics import Metrics
 from gateway.room import Room
 from gateway.settings import Settings
@@ -73,6 +74,7 @@ async def opened(
             pepper=pepper,
             mutations=Mutations(writer),
             starts=Starts(database, writer, engine, admission, metrics, most_open=most.open_runs),
+            checkpoints=KnownCheckpoints(database),
             feed=feed,
             streams=Streams(feed, metrics, ping_s=ping_s),
             wakes=wakes,
