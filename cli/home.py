@@ -49,6 +49,11 @@ class Home:
         return self.root / "worker.ready"
 
     @property
+    def installation(self) -> Path:
+        """The name that its containers carry."""
+        return self.root / "installation"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from cli.client import Client
 from cli.demo import project
@@ -17,7 +20,10 @@ from cli.failure import Failure
 from cli.gitea import Gitea, GiteaFailed
 from cli.home import Home
 from cli.settings import DemoModel, Settings
+from cli.setup import engine
+from cli.supervise.child import ending_with
 from cli.supervise.lock import held
+from targets.engine import INSTALLATION
 
 _END_WITHIN = 60.0
 _HERE = Path(__file__).parent
@@ -91,18 +97,32 @@ def staged(settings: Settings) -> Generator[Stage]:
         forge = Gitea.start(settings.data / "demo" / "forge", settings.cache)
     except GiteaFailed as error:
         raise Failure(str(error)) from error
-    with forge:
-        _configure(home, forge, settings.demo)
-        forge.create_repository(project.NAME, project.FILES)
-        with _up(home, settings.cache) as url, Client(url, home.admin_key.read_text().strip()) as client:
-            yield Stage(home, forge, client)
+    try:
+        with forge:
+            _configure(home, forge, settings.demo)
+            forge.create_repository(project.NAME, project.FILES)
+            with _up(home, settings.cache) as url, Client(url, home.admin_key.read_text().strip()) as client:
+                yield Stage(home, forge, client)
+    finally:
+        _remove_boxes(home)
 
 
 def _wipe(home: Home) -> None:
     home.make()
     with held(home):
+        _remove_boxes(home)
         shutil.rmtree(home.root.parent)
     home.make()
+
+
+def _remove_boxes(home: Home) -> None:
+    """A demo that was ended early leaves a run that goes on, and the box in which it would."""
+    if not home.installation.exists():
+        return
+    label = f"{INSTALLATION}={home.installation.read_text().strip()}"
+    with suppress(DockerException, RequestException), closing(engine.connect()) as client:
+        for box in client.containers.list(all=True, filters={"label": label}):
+            box.remove(force=True, v=True)
 
 
 def _configure(home: Home, forge: Gitea, model: DemoModel | None) -> None:
@@ -128,7 +148,13 @@ def _up(home: Home, cache: Path) -> Generator[str]:
     environment = os.environ | {"RHONE_CACHE": str(cache)}
     with log.open("w") as errors:
         process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, start_new_session=True
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=ending_with(os.getpid(), signal.SIGTERM),
         )
     try:
         assert process.stdout is not None

@@ -100,5 +100,4 @@ def _address(port: int | None, home: Home) -> str:
 
 
 def _installation(home: Home) -> str:
-    path = home.root / "installation"
-    return path.read_text().strip() if path.exists() else ""
+    return home.installation.read_text().strip() if home.installation.exists() else ""

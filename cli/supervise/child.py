@@ -39,7 +39,7 @@ class Child:
                 stdout=write,
                 stderr=write,
                 start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which drains in order
-                preexec_fn=_end_with(os.getpid()),
+                preexec_fn=ending_with(os.getpid(), signal.SIGKILL),
             )
         except OSError:
             os.close(read)
@@ -82,9 +82,11 @@ class Child:
         self._ended.set_result(self._process.wait())
 
 
-def _end_with(parent: int) -> Callable[[], None]:
+def ending_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """What a new process does before its program begins: it asks for this signal when its parent dies."""
+
     def arrange() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
