@@ -72,15 +72,15 @@ def _engine(images: set[str]) -> Iterator[Check]:
     finally:
         client.close()
     yield good("container engine", f"Docker {info['ServerVersion']}, {info['Driver']}")
-    yield from _confinement(info)
-    yield from _runc(next((part["Version"] for part in parts if part["Name"] == "runc"), ""))
+    yield from confinement(info)
+    yield from runc(next((part["Version"] for part in parts if part["Name"] == "runc"), ""))
     for image in sorted(images):
         there = engine.has_image(resolve_image(image))
         told = f"{image} ({resolve_image(image)})"
         yield good("image", told) if there else missing("image", f"{told} is not there", "rhone setup")
 
 
-def _confinement(info: dict[str, Any]) -> Iterator[Check]:
+def confinement(info: dict[str, Any]) -> Iterator[Check]:
     if any("name=seccomp" in option for option in info.get("SecurityOptions") or []):
         yield good("seccomp", "on")
     else:
@@ -93,7 +93,7 @@ def _confinement(info: dict[str, Any]) -> Iterator[Check]:
         yield good("limits of boxes", "memory, processes and processor")
 
 
-def _runc(version: str) -> Iterator[Check]:
+def runc(version: str) -> Iterator[Check]:
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if not numbers:
         return
