@@ -231,6 +231,7 @@ async def house(
     auth_mode: Any = None,
     ping_s: float = 15.0,
     database_url: str | None = None,
+    away: bool = False,
 ) -> AsyncGenerator[House]:
     folder.mkdir(exist_ok=True)
     (folder / "script.toml").write_text('[[scenarios]]\nturns = [{ text = "hello" }]\n')
@@ -246,7 +247,7 @@ async def house(
     engine = TestEngine()
     parsed = parse_config(CONFIG + config)
     async with opened(settings, parsed, Secrets(folder, {}), engine, ping_s=ping_s) as gateway:
-        if database_url is None:
+        if not away:
             await gateway.prepared.wait()
         app = build(gateway, open_house=auth_mode == "disabled")
         server = Server(app, gateway.room, gateway.feed, settings)
@@ -258,7 +259,7 @@ async def house(
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             async with httpx2.AsyncClient(base_url=address, timeout=20) as client:
                 made = House(gateway, engine, server, client, worker)
-                if database_url is None:
+                if not away:
                     token = await made.key(roles=("admin",), name="admin")
                     client.headers["Authorization"] = f"Bearer {token}"
                 yield made

@@ -48,8 +48,8 @@ async def test_our_own_fault_tells_nothing_of_itself(home: House) -> None:
 
 
 async def test_without_its_database_a_gateway_stands_and_acknowledges_nothing(tmp_path: Path) -> None:
-    away = "postgresql+psycopg://rhone@127.0.0.1:1/rhone"
-    async with house(tmp_path / "data", database_url=away) as home:
+    url = "postgresql+psycopg://rhone@127.0.0.1:1/rhone"
+    async with house(tmp_path / "data", database_url=url, away=True) as home:
         async with home.holding("rhone_sk_" + "0" * 26 + "_" + "a" * 43) as client:
             for answer in (await client.get("/v1/runs"), await client.post("/v1/runs", json=RUN)):
                 assert error_of(answer)[:2] == (503, "storage.unavailable")
