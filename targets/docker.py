@@ -20,6 +20,7 @@ from targets.pool import QUIET_SECONDS, Member, Pool
 _PREFIX = "rhone-"
 _POOLED = "rhone-pool-"
 _IMAGE_SECONDS = 10.0
+_CHECK_SECONDS = 5.0
 _ATTACH_SECONDS = 10.0
 _KINDS_REMEMBERED = 16
 
@@ -39,6 +40,7 @@ class DockerHost:
         self._engine = Engine(engine)
         self._name: str | None = None
         self._agent_digest = ""
+        self._checked_at = -_CHECK_SECONDS
         self._images: dict[str, tuple[float, str]] = {}
         self._kinds: dict[str, tuple[BoxSpec, str]] = {}
         self._attachments: dict[str, asyncio.Future[Attachment]] = {}
@@ -58,13 +60,20 @@ class DockerHost:
         return self._pool
 
     async def check(self) -> None:
+        """Asks at most every few seconds: what the engine is does not change, and its end cuts the pool."""
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at >= _CHECK_SECONDS:
+            await self._check()
+            self._checked_at = now
+
+    async def _check(self) -> None:
         info = await self._engine.info()
         if not any("name=seccomp" in option for option in info.get("SecurityOptions") or []):
             raise TargetUnavailable("target.engine_weak", "the container engine has no seccomp")
         if info.get("OSType") != "linux":
             raise TargetUnavailable("target.engine_weak", "the container engine does not run Linux")
         try:
-            self._agent_digest = digest_bytes(self._agent.read_bytes())
+            self._agent_digest = self._agent_digest or digest_bytes(self._agent.read_bytes())
         except OSError:
             raise TargetUnavailable(
                 "target.agent_missing", "the agent of the boxes is not built; run set-up"
@@ -73,6 +82,9 @@ class DockerHost:
 
     async def create(self, spec: BoxSpec, box: BoxId) -> BoxPlace:
         key, image = await self._kind(spec)
+        for container, known in self._handed_out.items():
+            if known == box:
+                return self._place(container, image, key)
         member = self._pool.take(key)
         if member is not None:
             self._handed_out[member.container] = box
@@ -161,13 +173,6 @@ class DockerHost:
             await self._forget(container)
         self._engine.close()
 
-    def abandon(self) -> None:
-        """What the death of this process would do: every attachment is cut, nothing is tidied."""
-        self._pool.abandon()
-        for making in self._attachments.values():
-            if making.done() and not _failed(making):
-                making.result().close()
-
     async def _kind(self, spec: BoxSpec) -> tuple[str, str]:
         """The key under which warm boxes of this kind wait, and the digest of their image."""
         if self._name is None:
@@ -193,7 +198,14 @@ class DockerHost:
         if making is None or (making.done() and _failed(making)):
             making = asyncio.get_running_loop().create_task(self._open(container))
             self._attachments[container] = making
-        return await asyncio.shield(making)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            if not making.cancelled():
+                raise
+            raise TargetUnavailable(
+                "target.detached", "the attachment was let go while it was made"
+            ) from None
 
     async def _open(self, container: str) -> Attachment:
         """A box at its process limit takes no exec for a while; one that is gone never will."""

@@ -68,12 +68,6 @@ class Pool:
         while self._filling is not None and not self._filling.done():
             await asyncio.wait([self._filling])
 
-    def abandon(self) -> None:
-        """Cuts the attachments and stops making boxes; what is warm is left to itself."""
-        self._size = 0
-        for _, member in self._idle:
-            member.attachment.close()
-
     async def close(self) -> None:
         if self._filling is not None:
             self._filling.cancel()

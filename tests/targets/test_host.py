@@ -3,18 +3,20 @@
 import asyncio
 import json
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from protocol.errors import Refused, TargetLost, TargetRefused, TargetUnavailable
 from protocol.ids import fresh
-from protocol.target import BoxPlace, BoxSpec
+from protocol.target import BoxPlace, BoxSpec, Command
 from targets.docker import DockerHost
 from targets.images import default_tag
-from tests.conformance.target_suite import box_id, eventually, ran
+from tests.conformance.target_suite import box_id, eventually, execution_id, heard, ran
 
 pytestmark = pytest.mark.docker
 
@@ -90,19 +92,39 @@ async def test_a_handed_out_box_is_named_so_that_any_worker_knows_it(agent: Path
     await stranger.close()
 
 
-@pytest.mark.slow
-async def test_the_pool_of_a_dead_worker_ends_by_itself_and_its_boxes_do_not(
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from protocol.target import BoxSpec
+from targets.docker import DockerHost
+
+async def main(agent, label, spec, box):
+    host = DockerHost(Path(agent), pool_size=2, label=label)
+    await host.warm(BoxSpec.model_validate_json(spec))
+    await host.pool.filled()
+    place = await host.create(BoxSpec.model_validate_json(spec), box)
+    await asyncio.sleep(1)
+    await host.pool.filled()
+    print(place.model_dump_json(), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.faults
+async def test_the_pool_of_a_killed_worker_ends_by_itself_and_its_boxes_do_not(
     agent: Path, spec: BoxSpec
 ) -> None:
-    label = fresh("req_")
-    dead, alive = (DockerHost(agent, pool_size=2, label=label) for _ in range(2))
-    await dead.warm(spec)
-    await dead.pool.filled()
-    box = box_id()
-    place = await dead.create(spec, box)
-    await dead.pool.filled()
+    label, box = fresh("req_"), box_id()
+    argv = [sys.executable, "-c", WORKER, str(agent), label, spec.model_dump_json(), box]
+    worker = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert worker.stdout is not None
+    place = BoxPlace.model_validate_json(await worker.stdout.readline())
+    alive = DockerHost(agent, pool_size=0, label=label)
     assert len(await alive.boxes()) == 3
-    dead.abandon()
+    worker.kill()
+    await worker.wait()
 
     async def only_the_box_is_left() -> bool:
         return await alive.boxes() == ((box, place.container_id),)
@@ -111,6 +133,30 @@ async def test_the_pool_of_a_dead_worker_ends_by_itself_and_its_boxes_do_not(
     assert (await ran(await alive.attach(place), "echo", "there")).stdout == b"there\n"
     await alive.remove(place)
     await alive.close()
+
+
+async def test_an_engine_that_goes_away_is_noticed_by_the_pool(
+    agent: Path, spec: BoxSpec, tmp_path: Path
+) -> None:
+    """The engine behind a relay that is then cut: no warm box of it is handed out any more."""
+    relay = await Relay.over(tmp_path / "engine.sock")
+    host = DockerHost(agent, pool_size=1, label=fresh("req_"), engine=f"unix://{tmp_path}/engine.sock")
+    await host.warm(spec)
+    await host.pool.filled()
+    place = await host.create(spec, box_id())
+    target = await host.attach(place)
+    execution = execution_id()
+    await target.start(execution, Command(argv=("sleep", "600")))
+    await relay.cut()
+    for act in (host.create(spec, box_id()), target.read("x", limit=1), heard(target, execution)):
+        with pytest.raises(TargetUnavailable) as refused:
+            await act
+        assert refused.value.code == "target.engine_away"
+    await relay.mend()
+    await target.kill(execution)
+    assert (await heard(target, execution)).exit.killed
+    await host.remove(place)
+    await host.close()
 
 
 async def test_an_engine_that_is_away_runs_nothing(agent: Path, spec: BoxSpec, tmp_path: Path) -> None:
@@ -170,6 +216,43 @@ async def test_what_answers_in_the_agents_place_is_condemned(tmp_path: Path) -> 
     assert lost.value.code == "target.misbehaved"
     assert await host.boxes() == ()
     await host.close()
+
+
+class Relay:
+    """A way to the engine that can be cut."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._server: asyncio.Server
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @classmethod
+    async def over(cls, path: Path) -> "Relay":
+        relay = cls(path)
+        await relay.mend()
+        return relay
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self._path)
+
+    async def cut(self) -> None:
+        self._server.close()
+        self._path.unlink()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_unix_connection("/var/run/docker.sock")
+        self._writers += [writer, ours]
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+                sink.write_eof()
+
+        await asyncio.gather(copy(reader, ours), copy(theirs, writer))
 
 
 @pytest.fixture
