@@ -51,7 +51,7 @@ from worker.tool_calls import ToolCalls
 from worker.workbench import RecordedOutput, Workbench
 from workflows.look import LookWorkflow
 from workflows.run import RunWorkflow
-from workflows.signatures import WORKER_QUEUE, host_queue
+from workflows.signatures import DEPLOYMENT, WORKER_QUEUE, host_queue
 
 DRAIN = timedelta(seconds=3)
 CONNECT_SECONDS = 30.0
@@ -256,7 +256,7 @@ def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:
     if build_id is None:
         return None
     return WorkerDeploymentConfig(
-        version=WorkerDeploymentVersion(deployment_name="rhone", build_id=build_id),
+        version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=build_id),
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
     )

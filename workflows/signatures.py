@@ -7,6 +7,8 @@ LOOK_WORKFLOW = "look"
 WAKE = "wake"
 WORKER_QUEUE = "rhone"
 """Workflows, and every activity that needs no box."""
+DEPLOYMENT = "rhone"
+"""Under this name Temporal keeps the versions of the workers apart, where they have any."""
 
 
 def workflow_id(run_id: RunId) -> str:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from cli.home import Home, write_whole
@@ -65,6 +66,7 @@ class Place:
             "RHONE_HOME": str(self.root),
             "RHONE_CACHE": str(cache),
             "RHONE_DOCKER_GROUP": str(group),
+            "RHONE_BUILD_ID": version("rhone-runtime"),
             **images.environment,
         }
         write_whole(self.compose_environment, "".join(f"{name}={value}\n" for name, value in told.items()))

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 
 from cli.failure import Failure
@@ -22,7 +23,8 @@ class Stack:
     def command(self) -> tuple[str, ...]:
         """What a person types before `ps`, `logs` or `down`."""
         file = ("-f", str(CHECKOUT / "docker-compose.yml"))
-        return (*self.compose, *file, "--env-file", str(self.place.compose_environment), "--profile", "trial")
+        environment = ("--env-file", str(self.place.compose_environment))
+        return (*self.compose, *file, *environment, "--profile", "trial")
 
     def up(self, *services: str) -> None:
         """Start what is missing or changed, and wait until all of it is healthy."""
@@ -49,7 +51,9 @@ class Stack:
         return worker_of(told)
 
     def _show(self, *arguments: str) -> None:
-        done = subprocess.run([*self.command, *arguments])
+        # Where nobody watches, compose writes a hundred lines that say nothing.
+        progress = "auto" if sys.stdout.isatty() else "quiet"
+        done = subprocess.run([*self.command, "--progress", progress, *arguments])
         if done.returncode != 0:
             raise Failure(f"compose {arguments[0]} failed; its state: {' '.join(self.command)} ps --all")
 
