@@ -21,6 +21,7 @@ UNGUARDED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.IGNORECASE)
+_NAMED = frozenset({"run_id", "session_id", "checkpoint_id"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -67,7 +68,8 @@ class Edge:
             route = _route(request)
             self._metrics.requests.labels(request.method, route, str(status)).inc()
             took_ms = round((time.perf_counter() - started) * 1000, 1)
-            self._log.info("request", method=request.method, route=route, status=status, ms=took_ms)
+            named = {name: str(value)[:64] for name, value in request.path_params.items() if name in _NAMED}
+            self._log.info("request", method=request.method, route=route, status=status, ms=took_ms, **named)
 
     async def _guarded(self, request: Request, send: Send) -> None:
         receive = request.receive

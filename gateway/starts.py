@@ -100,6 +100,7 @@ class Starts:
                 raise
         self._metrics.runs.inc()
         self._open += 1
+        self._log.info("run begun", run_id=run_id)
         try:
             await self._writer.commit(lambda tx: runs.mark_queued(tx, run_id), runs=[run_id])
         except Unavailable as fault:
