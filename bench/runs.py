@@ -45,8 +45,8 @@ text = "done"
 """A run that asks for an approval, and ends when it has one."""
 
 
-async def begin(stack: Stack, body: dict[str, Any]) -> RunId:
-    """A new run in a session of its own, its workflow started."""
+async def intend(stack: Stack, body: dict[str, Any]) -> RunId:
+    """A new run in a session of its own, of which no worker knows yet."""
     request = parse(RunRequest, json.dumps({"model": MODEL, **body}).encode())
     run_id, session_id = RunId(fresh("run_")), SessionId(fresh("sess_"))
     limits = Limits().model_copy(update=request.limits.model_dump(exclude_none=True))
@@ -66,6 +66,12 @@ async def begin(stack: Stack, body: dict[str, Any]) -> RunId:
         runs.create(tx, new)
 
     await stack.writer.commit(unit, runs=[run_id])
+    return run_id
+
+
+async def begin(stack: Stack, body: dict[str, Any]) -> RunId:
+    """A new run, its workflow started."""
+    run_id = await intend(stack, body)
     await stack.client.start_workflow(
         RUN_WORKFLOW,
         RunStart(run_id=run_id),

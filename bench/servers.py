@@ -6,11 +6,12 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -64,10 +65,11 @@ class Stack:
 
     async def gateway(self) -> None:
         self.start(stack.gateway(self.place))
-        async with asyncio.timeout(COMES_UP_S):
+        async with asyncio.timeout(COMES_UP_S), httpx2.AsyncClient(trust_env=False) as http:
             while True:
-                if await stack.not_ready(self.place) is None:
-                    return
+                with suppress(httpx2.TransportError):
+                    if (await http.get(f"{self.place.url}/readyz")).status_code == 200:
+                        return
                 await asyncio.sleep(0.02)
 
     async def bare_worker(self, model_url: str = "") -> None:
