@@ -10,7 +10,7 @@ import typer
 from cli import show as tell
 from cli.client import Body, Client, given
 from cli.connect import connect
-from cli.failure import REFUSED, Failure
+from cli.failure import REFUSED
 from cli.options import Reach
 from cli.screen import Screen
 from protocol.noun import JSONObject
@@ -148,6 +148,9 @@ def show(run_id: RunArgument, reach: Reach) -> None:
         tell.as_json({**told, "tool_executions": tools, "checkpoints": asked})
         return
     tell.facts(_facts(told))
+    if told.get("output_text"):
+        print()
+        tell.text(f"{cast(str, told['output_text']).strip()}\n")
     if tools:
         print()
         rows = [(one["step"], one["tool"], one["status"], one.get("outcome"), _ms(one)) for one in tools]
@@ -176,7 +179,6 @@ def _facts(told: JSONObject) -> list[tuple[str, object]]:
         ("cost", f"{told['cost_usd']:.4f} USD" if told.get("cost_usd") is not None else None),
         ("created", told["created_at"]),
         ("completed", told.get("completed_at")),
-        ("says", told.get("output_text")),
     ]
 
 
@@ -197,6 +199,4 @@ def diff(run_id: RunArgument, reach: Reach) -> None:
     if reach.as_json:
         tell.as_json(told)
         return
-    if not isinstance(told.get("diff"), str):
-        raise Failure(f"the run {run_id} has no diff")
-    print(told["diff"], end="")
+    tell.text(cast(str, told["diff"]))

@@ -1,6 +1,7 @@
 """Answers on standard output: JSON for programs, words and tables for people."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,13 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
     widest = max((len(name) for name, _ in told), default=0)
     for name, value in told:
         print(f"{name:<{widest}}  {value}")
+
+
+def text(whole: str) -> None:
+    """As it is for a file or a program; on a terminal, nothing in it steers that."""
+    if sys.stdout.isatty():
+        whole = "".join(f"{written(line.expandtabs())}\n" for line in whole.splitlines())
+    print(whole, end="")
 
 
 def _cell(value: object) -> str:

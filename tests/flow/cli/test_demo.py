@@ -28,3 +28,4 @@ def test_the_demo_ends_well(cache: Path, tmp_path: Path) -> None:
     assert told["pull_request"].endswith("/rhone/shares/pulls/1")
     assert "got a SIGKILL" in done.stderr
     assert "re-attached to the same command" in done.stderr
+    assert not (tmp_path / "demo/stack/pids.json").exists()
