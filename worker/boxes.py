@@ -82,7 +82,7 @@ class Boxes(ports.Boxes):
         box = await self._database.read(lambda connection: boxes.active(connection, run_id))
         if box is not None:
             try:
-                target = await self._places.target(run_id)
+                target = await self._places.attach(run_id, box.place)
                 await target.head()
             except TargetLost:
                 await self._mourn(run_id, box)
