@@ -153,6 +153,14 @@ class Stack:
         assert not worker.ended, log.read_text()
         return worker
 
+    async def waits_for(self, checkpoint: Checkpoint) -> None:
+        """Until the run says that it waits for exactly this."""
+
+        def seen(told: list[Event]) -> bool:
+            return any(checkpoint.id in event["checkpoint_ids"] for event in of_type(told, "run.waiting"))
+
+        await self.until(checkpoint.run_id, seen)
+
     def arm(self, point: Point, *words: str) -> None:
         """The next worker that reaches the point with these words dies there."""
         (self.failpoints / f"{point}.fired").unlink(missing_ok=True)
