@@ -93,7 +93,8 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
         make_secrets(place.home)
         place.home.worker_ready.unlink(missing_ok=True)
         supervisor.start([stack.temporal(place), stack.worker(place), stack.gateway(place)])
-        await asyncio.to_thread(_bootstrap, place.home)
+        if not (place.home.database.exists() and place.home.admin_key.exists()):
+            await asyncio.to_thread(_bootstrap, place.home)
         if await _came_up(place, supervisor, says):
             supervisor.came_up()
             write_whole(place.home.address, place.url + "\n")
@@ -109,7 +110,8 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
 
 
 def _bootstrap(home: Home) -> None:
-    # What it needs takes half a second to import; the children are busy with their own imports meanwhile.
+    # What it needs takes half a second to import: the children are busy with their own imports meanwhile,
+    # and a later start goes without, since the gateway brings the tables up to date by itself.
     from cli.bootstrap import bootstrap
 
     bootstrap(home)
