@@ -36,6 +36,15 @@ class Ran(NamedTuple):
     stderr: bytes
 
 
+class _Heard(NamedTuple):
+    """The output of a command as it comes: with its start, or because it is followed."""
+
+    attachment: Attachment
+    number: int
+    dialogue: Dialogue
+    first: Reply | None = None
+
+
 class AgentTarget:
     """One box as its worker sees it.
 
@@ -54,7 +63,7 @@ class AgentTarget:
         self._condemn = condemn
         self._detach = detach
         self._git = WorkspaceGit(self._run)
-        self._ahead: dict[ToolExecutionId, tuple[Attachment, int, Dialogue]] = {}
+        self._ahead: dict[ToolExecutionId, _Heard] = {}
 
     async def start(self, execution: ToolExecutionId, command: Command) -> None:
         cwd = inside(command.cwd)
@@ -74,11 +83,11 @@ class AgentTarget:
         async def start(attachment: Attachment) -> None:
             number, dialogue = attachment.begin("start", fields, command.stdin, room=2 * MAX_OUTPUT)
             try:
-                await attachment.reply(dialogue)
+                first = await attachment.reply(dialogue)
             except BaseException:
                 attachment.leave(number)
                 raise
-            self._ahead[execution] = (attachment, number, dialogue)
+            self._ahead[execution] = _Heard(attachment, number, dialogue, first)
 
         self._unfollow(execution)
         while len(self._ahead) >= _STARTED_AHEAD:
@@ -93,19 +102,21 @@ class AgentTarget:
             self._unfollow(execution)
         while True:
             try:
-                if execution in self._ahead:
-                    attachment, number, dialogue = self._ahead.pop(execution)
-                else:
+                heard = self._ahead.pop(execution, None)
+                if heard is None:
                     attachment = await self._attach()
-                    number, dialogue = attachment.begin(
-                        "follow", {"execution": execution, **known}, room=room
-                    )
+                    fields = {"execution": execution, **known}
+                    heard = _Heard(attachment, *attachment.begin("follow", fields, room=room))
+                attachment, number, dialogue, reply = heard
                 try:
-                    while not (reply := await attachment.reply(dialogue)).last:
-                        yield _output_of(reply, known)
-                        attempts = 0
-                    yield _exit_of(reply)
-                    return
+                    while True:
+                        reply = reply or await attachment.reply(dialogue)
+                        if reply.last:
+                            yield _exit_of(reply)
+                            return
+                        if reply.header["kind"] == "data":
+                            yield _output_of(reply, known)
+                        reply, attempts = None, 0
                 finally:
                     attachment.leave(number)
             except AttachmentLost as fault:
@@ -172,9 +183,9 @@ class AgentTarget:
     def _unfollow(self, execution: ToolExecutionId) -> None:
         """Lets go of the output that came with the start and that nobody follows."""
         if execution in self._ahead:
-            attachment, number, _ = self._ahead.pop(execution)
+            heard = self._ahead.pop(execution)
             with suppress(AttachmentLost, Misbehaved):
-                attachment.leave(number)
+                heard.attachment.leave(heard.number)
 
     async def _ask(self, op: str, fields: dict[str, Any], body: bytes = b"", *, room: int = 0) -> bytes:
         async def whole(attachment: Attachment) -> bytes:

@@ -286,6 +286,25 @@ func (f *follower) send(id uint64, index int, kept int64, to *wire) error {
 	return nil
 }
 
+// Whether a follower would hear nothing for so long.
+func (e *execution) silentFor(limit time.Duration) bool {
+	late := time.After(limit)
+	for {
+		e.mu.Lock()
+		kept := e.streams[0].kept + e.streams[1].kept
+		changed, spoken := e.changed, !e.dropped && (e.exit != nil || kept > 0)
+		e.mu.Unlock()
+		if spoken {
+			return false
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return true
+		}
+	}
+}
+
 // Streams from the given offsets, then live, then the exit.
 func (e *execution) follow(id uint64, offsets [2]int64, to *wire, stop <-chan struct{}) error {
 	f := &follower{of: e, offsets: offsets}

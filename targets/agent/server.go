@@ -216,13 +216,17 @@ func (g *guest) handle(asked *request, within *dialogue) error {
 		return g.wire.answer(id, nil)
 	case "start":
 		// Its output follows at once: who starts a command wants to hear it, and is spared a round trip.
+		// What comes within a millisecond also says that it started.
 		if err := b.start(asked); err != nil {
 			return err
 		}
-		if err := g.wire.send(reply{ID: id, Kind: "taken"}, nil); err != nil {
-			return err
+		e := b.find(asked.Execution)
+		if e.silentFor(time.Millisecond) {
+			if err := g.wire.send(reply{ID: id, Kind: "taken"}, nil); err != nil {
+				return err
+			}
 		}
-		return b.find(asked.Execution).follow(id, [2]int64{}, g.wire, within.stop)
+		return e.follow(id, [2]int64{}, g.wire, within.stop)
 	case "kill":
 		return g.after(id, b.kill(asked.Execution))
 	case "forget":
