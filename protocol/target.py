@@ -60,7 +60,7 @@ class TreeCheckpoint(Noun):
 
 
 class BoxLimits(Noun):
-    """`disk_mb` counts inside `memory_mb`: the work tree is a tmpfs. `pids` counts threads, the agent's too."""
+    """`disk_mb` counts inside `memory_mb`, since the work tree is a tmpfs; `pids` counts threads as well."""
 
     memory_mb: Annotated[int, Field(ge=64)] = 2048
     cpus: Annotated[float, Field(gt=0)] = 1.0
