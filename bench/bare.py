@@ -42,6 +42,8 @@ QUEUE = "bare"
 HOST_QUEUE = "host-bare"
 COMMAND = "echo ok"
 
+SLEEP_S = 0.2
+
 FILLER = "What was said before. " * 250
 BODY: JSONObject = {
     "model": "m",
@@ -137,6 +139,13 @@ class Acts:
     async def nothing(self, order: ToolAct) -> Ended:
         return Ended(at=time.monotonic(), day=time.time())
 
+    @activity.defn(name="bare_sleep")
+    async def sleep(self, order: ToolAct) -> Ended:
+        """Tells when it began: its end may come while the engine is away."""
+        began = time.monotonic()
+        await asyncio.sleep(SLEEP_S)
+        return Ended(at=began)
+
     @activity.defn(name="bare_count")
     async def count(self, order: ToolAct) -> Ended:
         await self._counting.count("read_only", order.tool_execution_id, order.tool_execution_id)
@@ -215,7 +224,7 @@ async def serve(address: str, directory: Path, model_url: str) -> None:
         client,
         task_queue=QUEUE,
         workflows=[StepsWorkflow, TurnsWorkflow, WaitWorkflow],
-        activities=[acts.nothing, acts.count, acts.model, acts.stream],
+        activities=[acts.nothing, acts.sleep, acts.count, acts.model, acts.stream],
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_failure_exception_types=[Exception],
         max_cached_workflows=2_000,

@@ -5,14 +5,16 @@ import re
 import time
 from collections.abc import Mapping
 
-SEQ = re.compile(rb"^id: (\d+)\r?\n", re.MULTILINE)
+FRAME = re.compile(rb"^id: (\d+)\nevent: [^\n]*\ndata: ([^\n]*)\n", re.MULTILINE)
 
 
 class Listener(asyncio.Protocol):
-    """One stream over one connection: the moment of each `seq`, in the order in which they came."""
+    """One stream over one connection: each `seq` with its moment, in the order in which they came."""
 
     def __init__(self, request: bytes) -> None:
         self.came: list[tuple[int, float]] = []
+        self.data: list[bytes] = []
+        self.over = asyncio.Event()
         self._request = request
         self._rest = b""
 
@@ -24,9 +26,14 @@ class Listener(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
         text = self._rest + data
-        whole = text.rfind(b"\n") + 1
+        whole = text.rfind(b"\n\n") + 2 if b"\n\n" in text else 0
         self._rest = text[whole:]
-        self.came += [(int(found.group(1)), now) for found in SEQ.finditer(text, 0, whole)]
+        for found in FRAME.finditer(text, 0, whole):
+            self.came.append((int(found.group(1)), now))
+            self.data.append(found.group(2))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over.set()
 
     def close(self) -> None:
         self._transport.close()

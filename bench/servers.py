@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any
 import httpx2
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 
 from bench.bare import QUEUE
 from cli.bootstrap import bootstrap
@@ -47,12 +50,14 @@ class Stack:
     hints: Hints
     writer: Writer
     children: dict[str, Child] = field(default_factory=dict[str, Child])
+    programs: dict[str, Program] = field(default_factory=dict[str, Program])
 
     def start(self, program: Program) -> Child:
         environment = {**program.environment, **self.environment}
         program = Program(program.name, program.argv, environment, program.grace)
         child = Child(program, Log(self.place.home.logs / f"{program.name}.log"))
         self.children[program.name] = child
+        self.programs[program.name] = program
         return child
 
     async def temporal(self) -> None:
@@ -91,9 +96,14 @@ class Stack:
             task_timeout=WORKFLOW_TASK_TIMEOUT,
         )
 
-    async def kill(self, name: str) -> None:
-        """SIGKILL, and wait for the end."""
-        await self.children.pop(name).stop(0)
+    async def restart(self, name: str) -> float:
+        """SIGKILL, and the program again at once; tells how many seconds it was dying."""
+        began = time.monotonic()
+        self.children[name].tell(signal.SIGKILL)
+        await self.children[name].end()
+        took = time.monotonic() - began
+        self.start(self.programs[name])
+        return took
 
     async def begin(self, program: Program) -> None:
         """A program that says by a file when it polls."""
@@ -166,7 +176,7 @@ async def reach(client: Client) -> None:
             try:
                 await client.count_workflows()
                 return
-            except Exception:
+            except (RPCError, RuntimeError):
                 await asyncio.sleep(0.02)
 
 

@@ -97,6 +97,7 @@ def _of_output(told: list[Event]) -> list[str]:
 def _of_words(told: list[Event], head: list[Block]) -> list[str]:
     """A client that appends deltas and drops voided attempts shows what the model sees."""
     said: dict[tuple[str, int], dict[int, str]] = {}
+    voided: set[tuple[str, int]] = set()
     for event in told:
         match event["type"]:
             case "response.delta":
@@ -104,8 +105,11 @@ def _of_words(told: list[Event], head: list[Block]) -> list[str]:
                 texts[event["block"]] = texts.get(event["block"], "") + event["delta"]
             case "call.attempt_voided":
                 said.pop((event["call_id"], event["attempt"]), None)
+                voided.add((event["call_id"], event["attempt"]))
             case _:
-                pass
+                continue
+        if event["type"] == "response.delta" and (event["call_id"], event["attempt"]) in voided:
+            return [f"I2: an attempt speaks after it was voided: {event}"]
     shown_text = ["".join(texts[block] for block in sorted(texts)) for texts in said.values()]
     kept: dict[str, str] = {}
     for block in head:

@@ -148,7 +148,7 @@ class Stack:
         self.workers.append(worker)
         ready = f'"queue":"{WORKER_QUEUE}"'
         await until(
-            lambda: worker.ended or ready in log.read_text(), 30, f"worker not ready: {log.read_text()}"
+            lambda: worker.ended or ready in log.read_text(), 60, f"worker not ready: {log.read_text()}"
         )
         assert not worker.ended, log.read_text()
         return worker
@@ -307,7 +307,7 @@ class Stack:
         stored = await self.read(lambda connection: events.page(connection, run_id, 0, 1_000_000))
         return [json.loads(event.data) for event in stored]
 
-    async def until(self, run_id: RunId, seen: Callable[[list[Event]], T | None], within: float = 20) -> T:
+    async def until(self, run_id: RunId, seen: Callable[[list[Event]], T | None], within: float = 60) -> T:
         """The first true answer about the run's events."""
         deadline = time.monotonic() + within
         with self.hints.subscribe(("events", run_id)) as grown:
@@ -321,7 +321,7 @@ class Stack:
                 assert left > 0, f"not seen within {within} s:\n{shown(told)}\n{self.logs()}"
                 await grown.wait(number, min(left, 0.5))
 
-    async def told(self, run_id: RunId, kind: str, number: int = 1, within: float = 20) -> Event:
+    async def told(self, run_id: RunId, kind: str, number: int = 1, within: float = 60) -> Event:
         """The nth event of a type, when it comes."""
 
         def seen(told: list[Event]) -> Event | None:
@@ -330,7 +330,7 @@ class Stack:
 
         return await self.until(run_id, seen, within)
 
-    async def ended(self, run_id: RunId, within: float = 30) -> list[Event]:
+    async def ended(self, run_id: RunId, within: float = 60) -> list[Event]:
         """All events of a run, once its terminal one is in."""
 
         def seen(told: list[Event]) -> list[Event] | None:
@@ -338,7 +338,7 @@ class Stack:
 
         return await self.until(run_id, seen, within)
 
-    async def checkpoint(self, run_id: RunId, number: int = 1, within: float = 20) -> Checkpoint:
+    async def checkpoint(self, run_id: RunId, number: int = 1, within: float = 60) -> Checkpoint:
         """The nth checkpoint of a run, when it is opened."""
         opened = await self.told(run_id, "checkpoint.opened", number, within)
         found = await self.read(lambda connection: checkpoints.load(connection, opened["checkpoint_id"]))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cli.demo.command import conclude
 from cli.failure import REFUSED, Failure, telling
+from cli.gitea import GiteaApi
 from cli.production import trial
 from cli.production.images import make_images
 from cli.production.place import Place
@@ -52,30 +53,35 @@ def _start(data: Path, *, with_trial: bool) -> None:
         raise Failure(str(failed)) from failed
     place.make()
     place.tell_compose(images, cache.root, group=_ENGINE.stat().st_gid)
-    stack = Stack(place, programs.compose())
-    workshop.say("starting the forge")
-    stack.up("forge")
-    forge = trial.open_forge(stack, place)
+    stack = Stack(place, programs.compose(), trial=with_trial)
+    forge: GiteaApi | None = None
+    if with_trial:
+        workshop.say("starting a forge to try it on")
+        stack.up("forge")
+        forge = trial.open_forge(stack, place)
     workshop.say("starting PostgreSQL, Temporal, two gateways and two workers")
     stack.up()
     workshop.say("all of it is healthy")
-    wrong: list[str] = []
-    if with_trial:
-        screen = Screen(Console(highlight=False, soft_wrap=True))
-        outcome, wrong = trial.play(stack, place, forge, screen)
-        conclude(screen, outcome, outcome.pulls[0]["html_url"] if outcome.pulls else None, wrong)
+    wrong = _tried(stack, place, forge) if forge is not None else []
     print(f"gateways: {stack.address('gateway-1', 8080)} and {stack.address('gateway-2', 8080)}")
-    print(f"the administrator's key is in {place.home.admin_key}; forge: {forge.url}")
+    print(f"the administrator's key is in {place.home.admin_key}")
     print(f"it goes on running; to look after it: {' '.join(stack.command)} ps")
     if wrong:
         raise typer.Exit(REFUSED)
+
+
+def _tried(stack: Stack, place: Place, forge: GiteaApi) -> list[str]:
+    screen = Screen(Console(highlight=False, soft_wrap=True))
+    outcome, wrong = trial.play(stack, place, forge, screen)
+    conclude(screen, outcome, outcome.pulls[0]["html_url"] if outcome.pulls else None, wrong)
+    return wrong
 
 
 def _remove(data: Path) -> None:
     place = Place(data)
     if not place.compose_environment.exists():
         raise Failure(f"there is no deployment in {place.root}")
-    Stack(place, Programs(cache_of(data)).compose()).down()
+    Stack(place, Programs(cache_of(data)).compose(), trial=True).down()
     label = f"{INSTALLATION}={(place.home.root / 'installation').read_text().strip()}"
     client = engine.connect()
     for box in client.containers.list(all=True, filters={"label": label}):

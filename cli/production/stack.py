@@ -14,17 +14,18 @@ _UP_WITHIN = 300
 
 @dataclass(frozen=True)
 class Stack:
-    """docker-compose.yml, with the forge to try it on."""
+    """docker-compose.yml, with or without the forge to try it on."""
 
     place: Place
     compose: tuple[str, ...]
+    trial: bool
 
     @property
     def command(self) -> tuple[str, ...]:
         """What a person types before `ps`, `logs` or `down`."""
         file = ("-f", str(CHECKOUT / "docker-compose.yml"))
         environment = ("--env-file", str(self.place.compose_environment))
-        return (*self.compose, *file, *environment, "--profile", "trial")
+        return (*self.compose, *file, *environment, *(("--profile", "trial") if self.trial else ()))
 
     def up(self, *services: str) -> None:
         """Start what is missing or changed, and wait until all of it is healthy."""

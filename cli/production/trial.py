@@ -54,8 +54,7 @@ def open_forge(stack: Stack, place: Place) -> GiteaApi:
         credentials = {"user": _ADMIN, "password": password, "token": token}
         write_whole(kept, json.dumps(credentials) + "\n", mode=0o600)
     forge = GiteaApi(stack.address("forge", 3000), json.loads(kept.read_text()))
-    write_whole(place.home.root / "forge.token", forge.token + "\n", mode=0o600)
-    place.own()
+    place.keep(place.home.root / "forge.token", forge.token + "\n")
     return forge
 
 

@@ -15,7 +15,12 @@ from tests.stack import Stack, of_type
 from tests.temporal_server import TemporalServer
 from worker.failpoints import Point
 
-pytestmark = [pytest.mark.temporal, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.temporal,
+    pytest.mark.faults,
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+]
 
 Class = Literal["read_only", "idempotent_write", "non_idempotent_write", "workspace"]
 
@@ -124,7 +129,7 @@ async def _kill_at(stack: Stack, point: Point, effect: Class) -> Outcome:
     tool = {"kind": "tool", "name": f"count_{effect}", "approval": approval}
     run = await stack.create(effect, capabilities=[tool])
     worker = stack.workers[-1]
-    await until(lambda: worker.ended, 20, f"{point} was not reached by {effect}\n{stack.logs()}")
+    await until(lambda: worker.ended, 60, f"{point} was not reached by {effect}\n{stack.logs()}")
     assert stack.fired(point)
     if point == "during_approval":
         await stack.decide(await stack.checkpoint(run), "approve")

@@ -83,7 +83,7 @@ async def counting(stack: Stack) -> RunId:
 async def enough(stack: Stack, run: RunId) -> list[Event]:
     """All events of the run: every line is told once, from one execution, whoever told it."""
     docker("exec", await stack.box(run), "touch", "/tmp/enough")
-    told = await stack.ended(run, within=60)
+    told = await stack.ended(run)
     assert [event["attempt"] for event in of_type(told, "tool_execution.started")] == [1, 1]
     command = of_type(told, "tool_execution.started")[0]["tool_execution_id"]
     pieces = of_type(told, "tool_execution.output")
@@ -125,7 +125,7 @@ async def test_three_workers_that_die_one_after_the_other_tell_one_story(stack: 
         stack.workers[-1].kill()
         before = len(of_type(await stack.events(run), "tool_execution.output"))
         await stack.start_worker()
-        await stack.told(run, "tool_execution.output", before + 3, within=40)
+        await stack.told(run, "tool_execution.output", before + 3)
     await enough(stack, run)
 
 
@@ -142,7 +142,7 @@ async def test_a_model_that_was_heard_half_is_asked_anew_and_its_first_words_are
 async def test_a_turn_that_was_committed_and_not_reported_is_not_asked_for_again(stack: Stack) -> None:
     stack.arm("before_completion", "call_model")
     run = await stack.create("talk", capabilities=[ASKING[0] | {"approval": "auto"}])
-    await until(lambda: stack.workers[0].ended, 20, "the point was not reached")
+    await until(lambda: stack.workers[0].ended, 60, "the point was not reached")
     await stack.start_worker()
     told = await stack.ended(run)
     assert len(of_type(told, "call.started")) == 2
@@ -155,10 +155,10 @@ async def test_a_question_about_an_unknown_outcome_survives_the_worker_that_aske
     stack.arm("after_effect", "count_non_idempotent_write")
     run = await stack.create("talk", capabilities=ASKING)
     await stack.decide(await stack.checkpoint(run), "approve")
-    await until(lambda: stack.workers[0].ended, 20, "the effect was not reached")
+    await until(lambda: stack.workers[0].ended, 60, "the effect was not reached")
     stack.arm("during_approval", "outcome_unknown")
     second = await stack.start_worker()
-    await until(lambda: second.ended, 20, "the question was not reached")
+    await until(lambda: second.ended, 60, "the question was not reached")
     await stack.start_worker()
     checkpoint = await stack.checkpoint(run, 2)
     assert checkpoint.kind == "outcome_unknown"
@@ -176,7 +176,7 @@ async def test_an_unknown_outcome_is_what_the_person_who_looked_says(
     stack.arm("after_effect", "count_non_idempotent_write")
     run = await stack.create("talk", capabilities=ASKING)
     await stack.decide(await stack.checkpoint(run), "approve")
-    await until(lambda: stack.workers[0].ended, 20, "the effect was not reached")
+    await until(lambda: stack.workers[0].ended, 60, "the effect was not reached")
     await stack.start_worker()
     await stack.decide(await stack.checkpoint(run, 2), "answer", answer={"resolution": resolution})
     told = await stack.ended(run)
@@ -192,7 +192,7 @@ async def test_a_box_that_is_lost_is_lost_once_for_all_workers_beside_it(stack: 
         await stack.told(run, "tool_execution.started", number)
         docker("kill", await stack.box(run))
         await stack.told(run, "target.materialized", number // 4 + 1)
-    told = await stack.ended(run, within=60)
+    told = await stack.ended(run)
     assert told[-1]["output_text"] == "12\n"
     assert [event["generation"] for event in of_type(told, "target.lost")] == [1, 2]
 
@@ -207,11 +207,11 @@ async def test_a_worker_that_slept_through_the_loss_of_a_box_takes_up_the_new_on
     other = await stack.start_worker()
     docker("kill", await stack.box(run))
     await stack.decide(first, "approve")
-    second = await stack.checkpoint(run, 2, within=60)
+    second = await stack.checkpoint(run, 2)
     await stack.waits_for(second)
     sleeper.thaw()
     other.kill()
     await stack.decide(second, "approve")
-    told = await stack.ended(run, within=60)
+    told = await stack.ended(run)
     assert told[-1]["output_text"] == "one\ntwothree"
     assert [event["generation"] for event in of_type(told, "target.materialized")] == [1, 2]

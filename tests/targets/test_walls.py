@@ -95,7 +95,8 @@ async def test_a_bomb_harms_nobody_but_its_own_command(host: DockerHost, spec: B
     await ran(target, "bash", "-c", "rm -rf /workspace/* /tmp/*")
     await target.write("after", b"alive")
     assert await target.read("after", limit=10) == b"alive"
-    assert (await ran(target, "bash", "-c", "cat /proc/[0-9]*/stat | wc -l")).stdout.strip() <= b"9"
+    left = await ran(target, "bash", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | wc -l")
+    assert int(left.stdout) < 10
     assert holds(await target.posture())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -111,11 +112,12 @@ class House:
         self.worker = worker
 
     def anonymous(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(base_url=self.client.base_url, timeout=20)
+        return plain_client(str(self.client.base_url))
 
     def holding(self, token: str) -> httpx2.AsyncClient:
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx2.AsyncClient(base_url=self.client.base_url, timeout=20, headers=headers)
+        client = self.anonymous()
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
 
     async def commit(self, unit: Callable[[Tx], T], *run_ids: RunId) -> T:
         """As another process does: the gateway hears of it on the bus."""
@@ -252,12 +254,14 @@ async def house(
         app = build(gateway, open_house=auth_mode == "disabled")
         server = Server(app, gateway.room, gateway.feed, settings)
         with listen("127.0.0.1", 0) as listener:
+            # small, so that a reader who stops is felt soon
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             bus = bus_for(settings.records_url, folder / "hints")
             await bus.start()
             worker = Writer(gateway.database, bus)
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            async with httpx2.AsyncClient(base_url=address, timeout=20) as client:
+            async with plain_client(address) as client:
                 made = House(gateway, engine, server, client, worker)
                 if not away:
                     token = await made.key(roles=("admin",), name="admin")
@@ -267,6 +271,11 @@ async def house(
             await serving
             await asyncio.to_thread(worker.close)
             await bus.close()
+
+
+def plain_client(address: str) -> httpx2.AsyncClient:
+    """Without the trust store, whose reading takes longer than most tests."""
+    return httpx2.AsyncClient(base_url=address, timeout=20, verify=False)
 
 
 def completed(reason: StopReason = "end_turn", text: str = "done") -> run_end.RunOutcome:

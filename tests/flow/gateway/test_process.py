@@ -19,7 +19,7 @@ from records.database import Database
 from records.tx import Tx
 from records.writer import Writer
 from tests.flow.gateway.gateway_process import GatewayProcess
-from tests.flow.gateway.house import completed, frames_of, text_draft
+from tests.flow.gateway.house import completed, frames_of, plain_client, text_draft
 from tests.processes import until
 
 SSE = {"Accept": "text/event-stream"}
@@ -85,7 +85,7 @@ async def hand(gateway: GatewayProcess, tmp_path: Path) -> AsyncGenerator[Hand]:
 
 async def test_it_stands_without_an_engine_and_says_goodbye(gateway: GatewayProcess, hand: Hand) -> None:
     run_id = await hand.run()
-    async with httpx2.AsyncClient(base_url=gateway.address, timeout=20) as client:
+    async with plain_client(gateway.address) as client:
         await _until_missing(client, ["temporal"])
         refused = await client.post("/v1/runs", json={"input": "x", "model": "smart"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "engine.unavailable")
@@ -123,7 +123,7 @@ async def follow(gateway: GatewayProcess, run_id: RunId) -> list[dict[str, Any]]
         headers = {**SSE, "Last-Event-ID": str(seen[-1]["seq"] if seen else 0)}
         try:
             async with (
-                httpx2.AsyncClient(base_url=gateway.address, timeout=20) as client,
+                plain_client(gateway.address) as client,
                 client.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as answer,
             ):
                 text = ""

@@ -148,8 +148,9 @@ async def test_a_slow_reader_reads_from_the_records_and_misses_nothing(home: Hou
     run_id = await home.start()
     text = "x" * 20_000
     url = home.client.base_url
-    with socket.create_connection((url.host, url.port or 0)) as plain:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        plain.connect((url.host, url.port or 0))
         plain.sendall(_request(home, run_id, b"Accept: text/event-stream"))
         await _until(lambda: home.gateway.feed.watchers(run_id) == 1)
         for _ in range(20):

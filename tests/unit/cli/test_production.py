@@ -61,5 +61,12 @@ def test_compose_is_told_every_name_that_its_file_needs(tmp_path: Path) -> None:
     assert told["RHONE_HOME"] == str(place.root)
 
 
+def test_a_configuration_of_ones_own_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assert place.config == CHECKOUT / "images" / "config"
+    (place.root / "config").mkdir(parents=True)
+    assert place.config == place.root / "config"
+
+
 def _compose_file() -> str:
     return (CHECKOUT / "docker-compose.yml").read_text()
