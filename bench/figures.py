@@ -1,7 +1,7 @@
 """Figures of one run: pairs of baseline and Rhone, what is made of them, and what makes them doubtful."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median, quantiles
 from typing import Literal
@@ -36,13 +36,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """One claim of the table. Where there is no baseline, `base` stands as nan and only `ours` counts."""
+    """One claim of the table: Rhone against a baseline, or a figure that stands alone.
+
+    `why` is the cause that is told where the goal is missed.
+    """
 
     claim: str
     unit: str
     pairs: tuple[Pair, ...]
     goals: tuple[Goal, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    why: str = ""
 
     @property
     def base(self) -> float:
@@ -94,17 +97,15 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return median(values) if len(values) < 2 else quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def slope(values: Sequence[float]) -> float:
-    """The growth over the whole series by least squares, as a share of its mean: 0 is flat."""
-    count = len(values)
-    middle, mean = (count - 1) / 2, sum(values) / count
-    over = sum((number - middle) * (value - mean) for number, value in enumerate(values))
-    return over / sum((number - middle) ** 2 for number in range(count)) * (count - 1) / mean
+def growth(values: Sequence[float]) -> float:
+    """From the first fifth of a series to the last, as a share of the first: 0 is flat."""
+    fifth = len(values) // 5
+    return middle(values[-fifth:]) / middle(values[:fifth]) - 1
 
 
 def warnings(row: Row) -> tuple[str, ...]:
     """What a reader must know before believing the row."""
-    said = list(row.notes)
+    said = [row.why] if row.met is False and row.why else []
     if row.spread > UNSTEADY:
         said.append(f"not steady: the baseline varied by {row.spread:.0%} between the repeats")
     return tuple(said)
