@@ -38,7 +38,7 @@ test: ## Set up, then run every test
 
 bench: ## Set up, then measure and write docs/performance.md
 	tools/setup --for-tests
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --write
 
 production: ## Start the production shape with docker compose and run the demo's task on it
 	tools/production
