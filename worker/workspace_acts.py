@@ -131,7 +131,8 @@ class _Teller:
             start = self._told[stream]
             while len(kept) > start:
                 piece = bytes(kept[start : start + EVENT_BYTES])
-                data = piece if all_of_it else _whole_characters(piece)
+                last = all_of_it and start + len(piece) == len(kept)
+                data = piece if last else _whole_characters(piece)
                 if not data:
                     break
                 yield Untold(output=self._output_of(stream, start, data), size=len(data))
