@@ -144,6 +144,15 @@ async def test_origins_are_an_allowlist(tmp_path: Path) -> None:
         assert error_of(refused)[:2] == (403, "auth.origin_not_allowed")
 
 
+async def test_a_page_of_the_same_host_is_let_in_behind_a_proxy_that_ends_tls(home: House) -> None:
+    host = home.client.base_url.netloc.decode()
+    for own in (f"http://{host}", f"https://{host}"):
+        assert (await home.client.post("/v1/runs", json=RUN, headers={"Origin": own})).status_code == 201
+    for foreign in ("null", "", host, f"https://{host}.evil.example", f"http://{host.partition(':')[0]}:1"):
+        refused = await home.client.post("/v1/runs", json=RUN, headers={"Origin": foreign})
+        assert error_of(refused)[:2] == (403, "auth.origin_not_allowed"), foreign
+
+
 async def test_a_new_project_is_closed_to_all_others(home: House) -> None:
     made = (await home.client.post("/v1/projects", json={"name": "two"})).json()
     await home.start()
