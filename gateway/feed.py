@@ -191,14 +191,16 @@ class Feed:
                         events.page(connection, run_id, after, PAGE) for run_id, after, _ in wanted
                     ]
                 )
+                for (_, _, future), page in zip(wanted, pages, strict=True):
+                    if not future.done():
+                        future.set_result(page)
             except Unavailable as fault:
                 for _, _, future in wanted:
                     if not future.done():
                         future.set_exception(fault)
-            else:
-                for (_, _, future), page in zip(wanted, pages, strict=True):
-                    if not future.done():
-                        future.set_result(page)
+            finally:
+                for _, _, future in wanted:
+                    future.cancel()
 
 
 async def _within(news: asyncio.Event, seconds: float) -> None:

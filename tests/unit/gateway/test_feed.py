@@ -1,7 +1,20 @@
 """The ring of a run's newest frames: whole, without a gap, and no larger than it may be."""
 
-from gateway.feed import Frame, Ring, frame_of
+import asyncio
+from typing import cast
+
+from gateway.feed import Feed, Frame, Ring, frame_of
+from protocol.ids import RunId
+from records.database import Database
 from records.events import StoredEvent
+from records.hints import LocalHints
+
+
+class BrokenDatabase:
+    """Answers with a fault of ours, which no reader expects."""
+
+    async def read(self, unit: object) -> None:
+        raise LookupError("a row that nobody can read")
 
 
 def frame(seq: int, size: int = 10) -> Frame:
@@ -48,3 +61,10 @@ async def test_news_wakes_whoever_took_it_before_looking() -> None:
     ring.add([frame(1)])
     assert news.is_set()
     assert not ring.news.is_set()
+
+
+async def test_a_read_that_breaks_ends_its_streams_instead_of_leaving_them_waiting() -> None:
+    feed = Feed(cast(Database, BrokenDatabase()), LocalHints())
+    async with asyncio.timeout(10):
+        assert [frames async for frames in feed.watch(RunId("run_1"), 0, 0, patience_s=60)] == []
+    assert feed.followed() == []
