@@ -1,24 +1,35 @@
-"""A gateway in a process of its own, over a folder, without keys and without an engine."""
+"""A gateway in a process of its own, over a folder, without keys; it has no engine unless told of one."""
 
+import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-from tests.flow.gateway.house import CONFIG
+import httpx2
+
+from protocol.event import TERMINAL_EVENTS
+from protocol.ids import RunId
+from tests.flow.gateway.house import CONFIG, frames_of, plain_client
 from tests.processes import Process, until
 
 COMES_UP_S = 30.0
+SCRIPT = '[[scenarios]]\nturns = [{ text = "hello" }]\n'
 
 
 class GatewayProcess:
-    """Started again it answers at the same address."""
+    """Started again it answers at the same address; `absent` has how long its followers were without it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         folder.mkdir(exist_ok=True)
-        (folder / "script.toml").write_text('[[scenarios]]\nturns = [{ text = "hello" }]\n')
-        (folder / "rhone.toml").write_text(CONFIG)
+        for name, text in (("script.toml", SCRIPT), ("rhone.toml", CONFIG)):
+            if not (folder / name).exists():
+                (folder / name).write_text(text)
         self._folder = folder
+        self._given = environment
+        self.absent: list[float] = []
         self._port = 0
         self._starts = 0
         self.process = self._started()
@@ -44,6 +55,31 @@ class GatewayProcess:
         self.process = self._started()
         await self.listens()
 
+    async def follow(self, run_id: RunId) -> list[dict[str, Any]]:
+        """All events of a run, by a client that comes back with its cursor however often it is cut off."""
+        seen: list[dict[str, Any]] = []
+        lost_at: float | None = None
+        async with plain_client(self.address) as client:
+            while not seen or seen[-1]["type"] not in TERMINAL_EVENTS:
+                headers = {
+                    "Accept": "text/event-stream",
+                    "Last-Event-ID": str(seen[-1]["seq"] if seen else 0),
+                }
+                try:
+                    async with client.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as answer:
+                        assert answer.status_code in (200, 503)
+                        if answer.status_code == 200 and lost_at is not None:
+                            self.absent.append(time.monotonic() - lost_at)
+                            lost_at = None
+                        text = ""
+                        async for chunk in answer.aiter_text():
+                            *whole, text = (text + chunk).split("\n\n")
+                            seen += [event for _, _, event in frames_of("\n\n".join(whole))]
+                except httpx2.TransportError:
+                    lost_at = lost_at or time.monotonic()
+                    await asyncio.sleep(0.05)
+        return seen
+
     def _started(self) -> Process:
         self._starts += 1
         environment = {
@@ -53,6 +89,7 @@ class GatewayProcess:
             "RHONE_PORT": str(self._port),
             "RHONE_AUTH_MODE": "disabled",
             "RHONE_TEMPORAL_ADDRESS": "127.0.0.1:1",
+            **self._given,
         }
         log = self._folder / f"gateway-{self._starts}.log"
         return Process((sys.executable, "-m", "gateway.main"), log, environment)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -116,29 +115,10 @@ async def _until_missing(client: httpx2.AsyncClient, parts: list[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def follow(gateway: GatewayProcess, run_id: RunId) -> list[dict[str, Any]]:
-    """A client that comes back with its cursor, however often the stream breaks."""
-    seen: list[dict[str, Any]] = []
-    while not seen or seen[-1]["type"] != "run.completed":
-        headers = {**SSE, "Last-Event-ID": str(seen[-1]["seq"] if seen else 0)}
-        try:
-            async with (
-                plain_client(gateway.address) as client,
-                client.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as answer,
-            ):
-                text = ""
-                async for chunk in answer.aiter_text():
-                    *whole, text = (text + chunk).split("\n\n")
-                    seen += [event for _, _, event in frames_of("\n\n".join(whole))]
-        except httpx2.TransportError:
-            await asyncio.sleep(0.05)
-    return seen
-
-
 @pytest.mark.faults
 async def test_clients_of_a_killed_gateway_hold_the_same_list(gateway: GatewayProcess, hand: Hand) -> None:
     ids = [await hand.run() for _ in range(10)]
-    clients = [asyncio.create_task(follow(gateway, run_id)) for run_id in ids for _ in range(4)]
+    clients = [asyncio.create_task(gateway.follow(run_id)) for run_id in ids for _ in range(4)]
     talking = True
 
     async def talk(run_id: RunId) -> int:
