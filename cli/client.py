@@ -11,14 +11,15 @@ import httpx2
 from pydantic import ValidationError
 
 from cli.failure import Failure, Refused, Unreachable
-from cli.sse import EventStream
 from protocol.errors import ErrorBody
 from protocol.event import TERMINAL_EVENTS
 from protocol.noun import JSONObject
+from protocol.sse import Frame, Parser
 
 _SILENCE = 45.0
 """The gateway sends a comment every 15 s; after three missing ones the connection counts as dead."""
 
+_LONGEST_EVENT = 64 * 1024 * 1024
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 5.0
 
@@ -125,10 +126,11 @@ class Client:
             if answer.status_code >= 400:
                 answer.read()
                 raise refusal(answer)
-            stream = EventStream()
+            parser = Parser(limit=_LONGEST_EVENT)
             for chunk in answer.iter_bytes():
-                for message in stream.feed(chunk):
-                    yield json.loads(message.data)
+                for frame in parser.feed(chunk):
+                    if isinstance(frame, Frame):
+                        yield json.loads(frame.data)
 
     def _json(
         self,

@@ -11,6 +11,7 @@ from protocol.config import ProviderEntry
 from protocol.digest import digest
 from protocol.errors import Fault, InvalidRequest
 from protocol.model import ModelEvent, ModelRequest, Notice, StreamError
+from protocol.sse import FRAME_LIMIT, FrameTooLong, Parser
 from providers import failures
 from providers.openai_compatible.errors import Scrubber, by_response, failure_of, told_by
 from providers.openai_compatible.exchange import Broken, Exchange, Patience
@@ -19,7 +20,6 @@ from providers.openai_compatible.params import read_params
 from providers.openai_compatible.request import Body, SystemLayerRemoved, body_of
 from providers.openai_compatible.stream import Answer
 from providers.prices import Prices
-from providers.sse import FRAME_LIMIT, FrameTooLong, Parser
 
 _ERROR_LIMIT = 64 * 1024
 _OWN_HOSTS = {"localhost", "127.0.0.1", "::1"}

@@ -17,6 +17,7 @@ from protocol.model import (
     UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
+from protocol.sse import Comment, Frame
 from protocol.usage import Usage
 from providers import failures
 from providers.assembly import Assembly
@@ -27,7 +28,6 @@ from providers.openai_compatible.reasoning import Reasoning
 from providers.openai_compatible.request import Body
 from providers.openai_compatible.think import Splitter
 from providers.openai_compatible.usage import estimated, usage_of
-from providers.sse import Comment, Frame
 
 _REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "end", "stop_sequence"), "stop"),
@@ -77,6 +77,8 @@ class Answer:
             return []
         if isinstance(frame, Comment):
             return [Heartbeat()]
+        if not frame.data:
+            return []
         out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
         data = frame.data.strip()
         if data == "[DONE]":

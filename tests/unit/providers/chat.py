@@ -30,6 +30,7 @@ from protocol.model import (
     UsageSnapshot,
 )
 from protocol.secret import SecretRef
+from protocol.sse import Parser
 from providers.openai_compatible.client import OpenAICompatible
 from providers.openai_compatible.errors import Scrubber
 from providers.openai_compatible.exchange import Patience
@@ -37,7 +38,6 @@ from providers.openai_compatible.params import DefaultParams
 from providers.openai_compatible.request import body_of
 from providers.openai_compatible.stream import Answer
 from providers.prices import Prices
-from providers.sse import Parser
 from tests.conformance.provider_suite import AT, StreamChecker, block_id, request, said
 from tests.unit.providers.loopback import Backend, End
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from protocol.block import Provenance
 from protocol.digest import digest
 from protocol.model import Finish
+from protocol.sse import Parser
 from protocol.strict import MAX_SAFE
 from providers.openai_compatible.errors import Scrubber
 from providers.openai_compatible.params import DefaultParams
 from providers.openai_compatible.request import body_of
 from providers.openai_compatible.stream import Answer
-from providers.sse import Parser
 from tests.conformance.provider_suite import request, said
 from tests.unit.providers.chat import DONE, KEY, REF, Heard, chunk, frame, told
 

@@ -11,10 +11,11 @@ class FrameTooLong(ValueError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One dispatched event; `damaged` where its bytes were not UTF-8 and were replaced."""
+    """One dispatched event; `id` is the last one named, `damaged` tells of bytes that were not UTF-8."""
 
     data: str
     event: str = "message"
+    id: str = ""
     damaged: bool = False
 
 
@@ -34,6 +35,7 @@ class Parser:
         self._first_line = True
         self._size = 0
         self._event = ""
+        self._id = ""
         self._data: list[str] = []
         self._damaged = False
 
@@ -94,11 +96,12 @@ class Parser:
             self._data.append(self._text(value))
         elif name == b"event":
             self._event = self._text(value)
+        elif name == b"id" and b"\0" not in value:
+            self._id = self._text(value)
 
     def _dispatch(self, out: list[Frame | Comment]) -> None:
-        data = "\n".join(self._data)
-        if data:
-            out.append(Frame(data, self._event or "message", self._damaged))
+        if self._data:
+            out.append(Frame("\n".join(self._data), self._event or "message", self._id, self._damaged))
         self._event, self._data, self._damaged, self._size = "", [], False, 0
 
     def _text(self, raw: bytes) -> str:
