@@ -7,7 +7,7 @@ it is run (`pattern` only describes, `patternProperties` is refused), since one 
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator, SchemaError, ValidationError, validators
 from referencing import Registry
@@ -26,15 +26,27 @@ def check_arguments(definition: ToolDefinition, arguments: JSONObject) -> str | 
 
 
 def check_value(schema: JSONObject, value: JSONObject) -> str | None:
+    found = misfit(schema, value)
+    return found.text if found else None
+
+
+class Misfit(NamedTuple):
+    """Why a value does not fit; `place` is that of the first fault, empty for the value as a whole."""
+
+    place: str
+    text: str
+
+
+def misfit(schema: JSONObject, value: JSONObject) -> Misfit | None:
     try:
         faults = sorted(_validator(json.dumps(schema)).iter_errors(value), key=_place)
     except (RecursionError, Unresolvable):
-        return "the schema refers to itself without an end, or to what is not there"
+        return Misfit("", "the schema refers to itself without an end, or to what is not there")
     if not faults:
         return None
     said = list(dict.fromkeys(line for fault in faults for line in _words(fault)))
     more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return "; ".join(said[:_SHOWN]) + more
+    return Misfit(said[0].place, "; ".join(line.text for line in said[:_SHOWN]) + more)
 
 
 def schema_fault(schema: JSONObject) -> str | None:
@@ -80,7 +92,7 @@ def _place(fault: ValidationError) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def _words(fault: ValidationError) -> list[str]:
+def _words(fault: ValidationError) -> list[Misfit]:
     place = _place(fault)
     prefix = f"{place}." if place else ""
     schema: dict[str, Any] = fault.schema if isinstance(fault.schema, dict) else {}
@@ -88,11 +100,12 @@ def _words(fault: ValidationError) -> list[str]:
     instance = fault.instance
     if fault.validator == "required" and isinstance(instance, dict):
         missing = [name for name in schema["required"] if name not in instance]
-        return [f"`{prefix}{name}` is missing" for name in missing]
+        return [Misfit(prefix + name, f"`{prefix}{name}` is missing") for name in missing]
     if fault.validator == "additionalProperties" and isinstance(instance, dict) and known:
         unknown = [name for name in instance if name not in schema["properties"]]
-        return [f"`{_short(prefix + name)}` is not an argument; there are {known}" for name in unknown]
-    return [f"`{place or 'arguments'}`: {_short(fault.message)}"]
+        places = [_short(prefix + name) for name in unknown]
+        return [Misfit(place, f"`{place}` is not an argument; there are {known}") for place in places]
+    return [Misfit(place, f"`{place or 'arguments'}`: {_short(fault.message)}")]
 
 
 def _short(text: str) -> str:

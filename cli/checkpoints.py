@@ -9,9 +9,20 @@ from cli import show as tell
 from cli.client import Body, Client, given
 from cli.connect import connect
 from cli.failure import Failure
+from cli.lists import Limit, listed
 from cli.options import Reach
+from protocol.errors import InvalidRequest
 from protocol.noun import JSONObject
+from protocol.strict import decode
 
+_COLUMNS = {
+    "CHECKPOINT": "id",
+    "KIND": "kind",
+    "STATUS": "status",
+    "TOOL": "tool",
+    "RUN": "run_id",
+    "EXPIRES": "expires_at",
+}
 CheckpointArgument = Annotated[
     str | None, typer.Argument(metavar="ID", help="The checkpoint; else the only one that is open.")
 ]
@@ -23,18 +34,11 @@ def checkpoints(
     reach: Reach,
     every: Annotated[bool, typer.Option("--all", help="Those that are closed too.")] = False,
     run: Annotated[str | None, typer.Option(help="Only those of a run.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List what waits for a decision."""
-    status = None if every else "open"
-    with connect(reach) as client:
-        found = list(client.items("/v1/checkpoints", most=limit, order="desc", status=status, run_id=run))
-    if reach.as_json:
-        tell.as_json(found)
-        return
-    columns = ("CHECKPOINT", "KIND", "STATUS", "TOOL", "RUN", "EXPIRES")
-    keys = ("id", "kind", "status", "tool", "run_id", "expires_at")
-    tell.table(columns, [[one.get(key) for key in keys] for one in found], empty="nothing waits")
+    query = {"order": "desc", "status": None if every else "open", "run_id": run}
+    listed(reach, "/v1/checkpoints", _COLUMNS, limit=limit, empty="nothing waits", **query)
 
 
 def approve(
@@ -42,12 +46,18 @@ def approve(
     checkpoint_id: CheckpointArgument = None,
     yes: Yes = False,
     reason: Reason = None,
+    arguments: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Put these in place of the call's: it is checked and asked anew."),
+    ] = None,
 ) -> None:
     """Show what would be done, and allow exactly that.
 
     The decision carries the digest of what was shown: if the act changes in between, it is refused.
     """
-    _decide(checkpoint_id, reach, given(decision="approve", reason=reason), asked="Allow this?", yes=yes)
+    decision = given(decision="approve", reason=reason, arguments=_object(arguments))
+    asked = "Allow this?" if arguments is None else f"Change its arguments to {arguments}?"
+    _decide(checkpoint_id, reach, decision, asked=asked, yes=yes)
 
 
 def deny(
@@ -76,6 +86,18 @@ def answer(
         _send(client, shown, given(decision="answer", answer=meant), reach)
 
 
+def _object(text: str | None) -> JSONObject | None:
+    if text is None:
+        return None
+    try:
+        value = decode(text.encode())
+    except InvalidRequest as refused:
+        raise Failure(refused.message.replace("the body", "--arguments", 1)) from refused
+    if not isinstance(value, dict):
+        raise Failure("--arguments is not a JSON object")
+    return value
+
+
 def _decide(checkpoint_id: str | None, reach: Reach, decision: Body, *, asked: str, yes: bool) -> None:
     with connect(reach) as client:
         shown = client.get(f"/v1/checkpoints/{checkpoint_id or _only(client)}")
@@ -94,10 +116,7 @@ def _send(client: Client, shown: JSONObject, decision: Body, reach: Reach) -> No
     """The decision is over what was shown, and carries its digest."""
     body = given(**decision, envelope_digest=shown.get("envelope_digest"))
     decided = client.post(f"/v1/checkpoints/{shown['id']}:decide", body)
-    if reach.as_json:
-        tell.as_json(decided)
-    else:
-        print(f"{decided['id']} is {decided['status']}")
+    tell.done(decided, f"{decided['id']} is {decided['status']}", as_json=reach.as_json)
 
 
 def _only(client: Client) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from capabilities.arguments import misfit
 from gateway.access import Decider, Reader
 from gateway.answers import Listed, many, one
 from gateway.bodies import Body, documented, read_body
@@ -19,7 +20,7 @@ from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound,
 from protocol.ids import CheckpointId
 from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
-from records import checkpoints, decisions, principals
+from records import checkpoints, decisions, principals, snapshots
 from records.decisions import Verdict
 from records.paging import Page, PageRequest
 from records.tx import Tx
@@ -114,6 +115,7 @@ async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, v
     def unit(tx: Tx) -> Made[Checkpoint]:
         if place.kind == "outcome_unknown" and verdict.decision == "answer":
             _check_resolution(verdict.answer)
+        _check_arguments(tx.connection, caller, name, verdict.arguments)
         now = _with_roles_of_now(tx.connection, caller)
         outcome = decisions.decide(tx, now, CheckpointId(name), verdict)
         if not isinstance(outcome, decisions.Decided):
@@ -148,6 +150,19 @@ def _check_resolution(answer: JSON) -> None:
     if not isinstance(answer, dict) or set(answer) != {"resolution"} or resolution not in RESOLUTIONS:
         message = f"answer.resolution: one of {', '.join(RESOLUTIONS)} is needed"
         raise InvalidRequest("checkpoint.answer_invalid", message, param="answer.resolution")
+
+
+def _check_arguments(connection: Connection, caller: Caller, name: str, arguments: JSONObject | None) -> None:
+    """Other arguments have to be a call of the same tool; whether it may be made, the gate decides later."""
+    checkpoint = checkpoints.get(connection, caller.tenant, CheckpointId(name))
+    if arguments is None or checkpoint is None or checkpoint.envelope is None:
+        return
+    snapshot = snapshots.load(connection, checkpoint.envelope.snapshot_id)
+    grant = snapshot.grant_for(checkpoint.envelope.tool) if snapshot else None
+    found = misfit(grant.definition.input_schema, arguments) if grant else None
+    if found is not None:
+        param = f"arguments.{found.place}" if found.place else "arguments"
+        raise InvalidRequest("checkpoint.arguments_invalid", f"{param}: {found.text}", param=param)
 
 
 def checkpoint_closed(checkpoint: Checkpoint) -> Refused:

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from protocol.digest import digest
 from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, ToolExecutionId
 from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
 
@@ -83,3 +84,14 @@ class Checkpoint(Noun):
     created_at: Moment
     expires_at: Moment
     resolved_at: Moment | None = None
+
+    @property
+    def edited(self) -> JSONObject | None:
+        """The other arguments with which somebody closed it, which by itself authorizes nothing."""
+        for decision in self.decisions:
+            if decision.decision == "approve" and self.is_edit(decision.arguments):
+                return decision.arguments
+        return None
+
+    def is_edit(self, arguments: JSONObject | None) -> bool:
+        return arguments is not None and digest(arguments) != digest(self.arguments)

@@ -176,6 +176,7 @@ class CheckpointDecided(Noun):
     checkpoint_id: CheckpointId
     kind: CheckpointKind
     envelope_digest: str | None = None
+    arguments_digest: str | None = None
     decision: DecisionVerb
     by: PrincipalId
 

@@ -31,7 +31,10 @@ ToolOutcome = Literal["succeeded", "failed", "denied", "expired", "interrupted",
 
 
 class ToolExecution(Noun):
-    """One call of a tool, from the model's request to the result that the model sees."""
+    """One call of a tool, from the model's request to the result that the model sees.
+
+    `edits` counts how often a person has put other arguments in the place of those that it had.
+    """
 
     id: ToolExecutionId
     run_id: RunId
@@ -46,6 +49,7 @@ class ToolExecution(Noun):
     arguments_digest: str
     status: ToolStatus
     attempt: int = 0
+    edits: int = 0
     outcome: ToolOutcome | None = None
     is_error: bool | None = None
     exit_code: int | None = None

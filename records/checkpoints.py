@@ -153,6 +153,8 @@ def redeem(
     checkpoint = load(tx.connection, checkpoint_id)
     if checkpoint is None or checkpoint.tool_execution_id != execution:
         return "there is no such approval"
+    if checkpoint.edited is not None:
+        return "the approval came with other arguments"
     if checkpoint.envelope_digest != envelope_digest:
         return "the approval is for another act"
     if again and checkpoint.status == "redeemed":

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from protocol import event
 from protocol.checkpoint import Checkpoint, Decision, DecisionVerb
-from protocol.digest import digest_bytes
+from protocol.digest import digest, digest_bytes
 from protocol.ids import CheckpointId, PrincipalId
 from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
@@ -75,6 +75,8 @@ def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict
         return RoleMissing(role=role)
     if verdict.decision in _NOT_FOR.get(checkpoint.kind, ("approve", "revoke")):
         return WrongVerb(checkpoint=checkpoint)
+    if checkpoint.kind != "approval" and checkpoint.is_edit(verdict.arguments):
+        return WrongVerb(checkpoint=checkpoint)
     if verdict.decision == "approve" and verdict.envelope_digest != checkpoint.envelope_digest:
         return DigestMismatch(checkpoint=checkpoint)
     if verdict.decision == "revoke":
@@ -89,12 +91,14 @@ def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict
 
 
 def count(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
-    """One voice; an approval needs as many different principals as its rule says."""
+    """One voice; an approval needs as many different principals as its rule says. Other arguments close it at
+    once: what they authorize is asked anew."""
+    edited = checkpoint.is_edit(verdict.arguments)
     voices = {one.by for one in checkpoint.decisions if one.decision == verdict.decision}
-    if caller.principal_id in voices:
+    if caller.principal_id in voices and not edited:
         return Decided(checkpoint=checkpoint)
     _record(tx, caller, checkpoint, verdict)
-    if verdict.decision == "approve" and len(voices) + 1 < checkpoint.required.count:
+    if verdict.decision == "approve" and not edited and len(voices) + 1 < checkpoint.required.count:
         return _now(tx, checkpoint)
     closed = _CLOSES[verdict.decision]
     if not checkpoints.move(tx, checkpoint, "open", closed):  # pyright: ignore[reportArgumentType]
@@ -123,6 +127,7 @@ def _record(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) ->
         checkpoint_id=checkpoint.id,
         kind=checkpoint.kind,
         envelope_digest=checkpoint.envelope_digest,
+        arguments_digest=digest(verdict.arguments) if checkpoint.is_edit(verdict.arguments) else None,
         decision=verdict.decision,
         by=caller.principal_id,
     )
@@ -131,9 +136,15 @@ def _record(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) ->
 
 
 def _decided_before(checkpoint: Checkpoint, caller: Caller, verdict: Verdict) -> Outcome:
-    """The same decision again is accepted; an answer is the same only where its content is."""
+    """The same decision again is accepted; an answer or an edit is the same only where its content is."""
     if checkpoint.status == "expired":
         return Expired(checkpoint=checkpoint)
+    edited = checkpoint.edited if verdict.decision == "approve" else None
+    if edited is not None and checkpoint.decisions[-1].decision == "approve":
+        same = verdict.arguments is not None and digest(verdict.arguments) == digest(edited)
+        return Decided(checkpoint=checkpoint) if same else Closed(checkpoint=checkpoint)
+    if verdict.decision == "approve" and checkpoint.is_edit(verdict.arguments):
+        return Closed(checkpoint=checkpoint)
     ends = {"approved": "approve", "redeemed": "approve", "denied": "deny", "answered": "answer"}
     same = ends.get(checkpoint.status) == verdict.decision
     if same and verdict.decision == "answer":

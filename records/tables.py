@@ -58,8 +58,8 @@ def _texts(*names: str) -> list[Column[Any]]:
     return [_text(name) for name in names]
 
 
-def _count(name: str) -> Column[Any]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
+def _counts(*names: str) -> list[Column[Any]]:
+    return [Column(name, BigInteger, nullable=False, server_default="0") for name in names]
 
 
 def _at(name: str = "created_at") -> Column[Any]:
@@ -180,15 +180,15 @@ runs = Table(
     Column("usage", Document(Usage), nullable=False),
     Column("cost_usd", Double),
     Column("ttft_ms", Integer),
-    _count("step_count"),
-    _count("tool_count"),
+    *_counts("step_count"),
+    *_counts("tool_count"),
     Column("first_seq", BigInteger, nullable=False, server_default="1"),
-    _count("last_seq"),
-    _count("inbox_last"),
-    _count("inbox_heard"),
+    *_counts("last_seq"),
+    *_counts("inbox_last"),
+    *_counts("inbox_heard"),
     Column("waiting_for", Names),
     Column("waiting_since", Instant),
-    _count("waited_ms"),
+    *_counts("waited_ms"),
     Column("assessment_outcome", Text),
     _at(),
     Column("started_at", Instant),
@@ -238,7 +238,7 @@ steps = Table(
     Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
     _text("call_id"),
-    _count("tool_count"),
+    *_counts("tool_count"),
     _text("status"),
     Column("tree_checkpoint", Text),
     _at("started_at"),
@@ -254,7 +254,7 @@ calls = Table(
     Column("run_id", Text, ForeignKey("runs.id")),
     Column("step", Integer),
     *_texts("model", "resolved_model", "status"),
-    _count("attempt"),
+    *_counts("attempt"),
     Column("usage", Document(Usage)),
     Column("cost_usd", Double),
     Column("ttft_ms", Integer),
@@ -275,7 +275,7 @@ tool_executions = Table(
     Column("step", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),
     *_texts("tool_call_id", "tool", "source", "effect", "arguments", "arguments_digest", "status"),
-    _count("attempt"),
+    *_counts("attempt", "edits", "stdout_bytes", "stderr_bytes"),
     Column("outcome", Text),
     Column("is_error", Boolean),
     Column("exit_code", Integer),
@@ -283,8 +283,6 @@ tool_executions = Table(
     Column("result_digest", Text),
     Column("preview", Document(str)),
     Column("checkpoint_id", Text),
-    _count("stdout_bytes"),
-    _count("stderr_bytes"),
     Column("submitted", Text),
     Column("submitted_digest", Text),
     _at(),
@@ -300,7 +298,7 @@ effects = Table(
     Column("tool_execution_id", Text, ForeignKey("tool_executions.id"), primary_key=True),
     _of("run_id", "runs.id"),
     *_texts("effect", "state"),
-    _count("epoch"),
+    *_counts("epoch"),
     _text("envelope_digest"),
     Column("prepared", Text),
     Column("result", Document(JSONObject)),

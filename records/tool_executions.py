@@ -24,6 +24,7 @@ _OVER = ("completed", "denied", "cancelled")
 # Statements that every step executes are built once: building one costs ten times its execution.
 _ONE = select(*(t[name] for name in ToolExecution.model_fields)).where(t.id == bindparam("of"))
 _OPEN = update(tool_executions).where(t.id == bindparam("of"), t.status.not_in(_OVER))
+_EDIT = _OPEN.where(t.status == "waiting").values(edits=t.edits + 1)
 _BEGIN = _OPEN.values(
     attempt=t.attempt + 1,
     status="claimed",
@@ -107,6 +108,19 @@ def wait(tx: Tx, execution: ToolExecutionId, checkpoint_id: CheckpointId) -> boo
     """It waits for somebody; false where it is over."""
     waiting = {"of": execution, "status": "waiting", "checkpoint_id": checkpoint_id}
     return tx.connection.execute(_OPEN, waiting).rowcount == 1
+
+
+def edit(tx: Tx, execution: ToolExecutionId, arguments: JSONObject) -> bool:
+    """A person changed the arguments while it waited: it is to be begun with these, and waits for nobody.
+    False where it does not wait."""
+    values = {
+        "of": execution,
+        "arguments": bodies.stow(tx.connection, orjson.dumps(arguments).decode()),
+        "arguments_digest": digest(arguments),
+        "status": "requested",
+        "checkpoint_id": None,
+    }
+    return tx.connection.execute(_EDIT, values).rowcount == 1
 
 
 def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:

@@ -43,7 +43,8 @@ async def faults_of(stack: Stack, run_id: RunId, told: list[Event]) -> list[str]
     def query(connection: Connection) -> list[str]:
         executions = tool_executions.list_executions(connection, run_id)
         asked = checkpoints.of_run(connection, run_id)
-        ledger = {row.tool_execution_id: row for row in effects.list_effects(connection, run_id)}
+        rows = effects.list_effects(connection, run_id)
+        ledger: dict[str, EffectRow] = {row.tool_execution_id: row for row in rows}
         _, head = blocks.head(connection, record.history)
         snapshot_id = record.run.capability_snapshot_id
         snapshot = snapshots.load(connection, snapshot_id) if snapshot_id else None
@@ -168,7 +169,7 @@ def _of_world(
             and "told_by" not in (row.result or {})
         ):
             faults.append(f"I3: {execution.id} is told as done and never happened")
-        approvals = [one for one in said if one.kind == "approval"]
+        approvals = [one for one in said if one.kind == "approval" and one.edited is None]
         if number and any(one.status != "redeemed" for one in approvals):
             faults.append(f"I4: {execution.id} happened, and its approval is {approvals[-1].status}")
         if number and execution.outcome in ("denied", "expired", "not_executed"):

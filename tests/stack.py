@@ -79,6 +79,10 @@ files = ["policy.cedar"]
 POLICY = """\
 @id("test.counting-is-harmless")
 permit (principal, action, resource is Tool) when { resource.source == "native" };
+@id("test.risky-notes-ask") forbid (principal, action == Action::"invoke_unattended", resource is Tool)
+when { context has arguments && context.arguments has note && context.arguments.note == "risky" };
+@id("test.no-forbidden-notes") forbid (principal, action, resource is Tool)
+when { context has arguments && context.arguments has note && context.arguments.note == "forbidden" };
 """
 
 TABLES = {"workspaces": "[workspaces]\npool_size = 0\n"}

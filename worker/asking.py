@@ -36,7 +36,7 @@ class Asking:
             "approval",
             rendered=view,
             rule=ask.rule,
-            distinct=envelope_digest,
+            distinct=f"{envelope_digest} {execution.edits}",
         ).model_copy(update={"envelope": envelope, "envelope_digest": envelope_digest})
         intent = Intent(
             tool_execution_id=execution.id,

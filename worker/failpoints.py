@@ -18,6 +18,7 @@ Point = Literal[
     "before_event",
     "before_completion",
     "during_approval",
+    "after_edit",
 ]
 
 

@@ -45,6 +45,7 @@ class Results:
         duration_ms: int = 0,
     ) -> ActDone:
         """Without an epoch nothing was claimed. A stale epoch changes nothing: its successor tells."""
+        result = result.model_copy(update={"text": _after_edit(execution, result.text)})
         state: Literal["succeeded", "failed"] = "failed" if result.is_error else "succeeded"
 
         def unit(tx: Tx) -> bool:
@@ -64,7 +65,7 @@ class Results:
         return ActDone(wrote=epoch is not None and execution.effect == "workspace")
 
     async def deny(self, known: KnownRun, execution: ToolExecution, denial: Deny) -> ActDone:
-        text = f"Denied by the rule {denial.rule}: {denial.reason}."
+        text = _after_edit(execution, f"Denied by the rule {denial.rule}: {denial.reason}.")
         result = Result(text=text, is_error=True, outcome="denied")
 
         def unit(tx: Tx) -> None:
@@ -97,7 +98,7 @@ class Results:
 def synthesize(tx: Tx, history: str, execution: ToolExecution, text: str) -> None:
     """The error result of a call that will never have one of its own, so that no call dangles."""
     blocks.drop(tx, _formers(execution, execution.attempt + 1))
-    blocks.add(tx, history, [_block(tx, execution, failure(text))])
+    blocks.add(tx, history, [_block(tx, execution, failure(_after_edit(execution, text)))])
 
 
 def refuse_unread(tx: Tx, record: RunRecord, execution: NewToolExecution, block: ToolCallBlock) -> None:
@@ -109,6 +110,14 @@ def refuse_unread(tx: Tx, record: RunRecord, execution: NewToolExecution, block:
         made = tool_executions.get(tx.connection, execution.id)
         assert made is not None
         _tell_model(tx, record.history, made, result, 0)
+
+
+def _after_edit(execution: ToolExecution, text: str) -> str:
+    """What the model wrote is not what was done, where a person changed it."""
+    if not execution.edits:
+        return text
+    arguments = cut(json.dumps(execution.arguments, ensure_ascii=False), limit=PREVIEW)
+    return f"A person changed the arguments of this call to {arguments}\n{text}"
 
 
 def _tell_model(tx: Tx, history: str, execution: ToolExecution, result: Result, epoch: int) -> None:

@@ -15,8 +15,9 @@ from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
 from protocol.errors import Refused, TargetLost, Unavailable
+from protocol.noun import JSONObject
 from protocol.tool import ToolExecution
-from records import effects, runs, tool_executions
+from records import checkpoints, effects, runs, tool_executions
 from records.effects import Intent
 from records.traces import span
 from records.tx import Tx
@@ -93,7 +94,8 @@ class ToolCalls(ports.ToolCalls):
         execution = standing.execution
         if execution.status in ("completed", "denied", "cancelled"):
             return ActDone(wrote=execution.effect == "workspace")
-        asked = redeeming or execution.status == "waiting" or _is_undone(standing)
+        answered = redeeming and execution.checkpoint_id is not None  # it names none after an edit
+        asked = answered or execution.status == "waiting" or _is_undone(standing)
         if asked and standing.checkpoint is not None:
             return await self._answered(known, standing, standing.checkpoint, stop)
         if standing.effect is not None and standing.effect.state == "claimed":
@@ -136,6 +138,8 @@ class ToolCalls(ports.ToolCalls):
         execution = standing.execution
         if checkpoint.status == "open":
             return _still(checkpoint)
+        if checkpoint.status == "approved" and checkpoint.edited is not None:
+            return await self._edited(known, execution, checkpoint, checkpoint.edited, stop)
         run_id = execution.run_id
         if checkpoint.status in ("approved", "redeemed") and execution.source != "client":
             prepared = standing.prepared or Prepared()
@@ -150,6 +154,27 @@ class ToolCalls(ports.ToolCalls):
                 return await self._results.answer(known, execution, checkpoint, standing.submitted)
             case _:
                 return await self._results.refuse(known, execution, checkpoint)
+
+    async def _edited(
+        self,
+        known: KnownRun,
+        execution: ToolExecution,
+        checkpoint: Checkpoint,
+        arguments: JSONObject,
+        stop: asyncio.Event,
+    ) -> ActResult:
+        """A person changed the arguments. That authorizes nothing: the call goes its whole way anew, and
+        where it asks again, somebody agrees to exactly the changed act."""
+
+        def unit(tx: Tx) -> None:
+            runs.set_running(tx, execution.run_id)
+            if checkpoints.revoke(tx, checkpoint):
+                tool_executions.edit(tx, execution.id, arguments)
+
+        await self._writer.commit(unit, runs=[execution.run_id])
+        self._failpoints.reach("after_edit", execution.tool)
+        standing = await self._known.standing(known, execution.id, checkpoint.id)
+        return await self._carry(known, standing, stop, redeeming=True)
 
     async def _resolved(
         self, known: KnownRun, standing: Standing, checkpoint: Checkpoint, stop: asyncio.Event

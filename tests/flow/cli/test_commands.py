@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.flow.cli.conftest import Up
+from tests.processes import until
 
 pytestmark = [pytest.mark.temporal, pytest.mark.slow]
 
@@ -43,6 +44,25 @@ async def test_an_act_that_waits_is_shown_and_approved(up: Up) -> None:
     assert (await up.when(run_id, "completed"))["checkpoints"][0]["decisions"][0]["reason"] == "seen"
     assert checkpoint not in up.say("checkpoints")
     assert checkpoint in up.say("checkpoints", "--all", "--run", run_id)
+
+
+async def test_an_act_that_waits_is_changed_and_asks_anew(up: Up) -> None:
+    run_id = up.say("run", "deploy", "--tool", "count_non_idempotent_write").strip()
+    (first,) = (await up.when(run_id, "waiting"))["waiting_for"]["checkpoint_ids"]
+    for wrong, words in (("{", "JSON"), ("[]", "object"), ("{}}", "JSON"), ('{"n": 1}', "`n` is not an arg")):
+        refused = up.rhone("approve", first, "--yes", "--arguments", wrong)
+        assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
+    up.say("approve", first, "--yes", "--arguments", '{"note": "release 8"}')
+
+    def second_one() -> str | None:
+        asked = [one["id"] for one in up.json("checkpoints", "--run", run_id) if one["id"] != first]
+        return asked[0] if asked else None
+
+    second = await until(second_one, 30, "it does not ask again")
+    assert second is not None
+    assert "release 8" in up.say("approve", second, "--yes")
+    told = await up.when(run_id, "completed")
+    assert [one["status"] for one in told["checkpoints"]] == ["revoked", "redeemed"]
 
 
 async def test_nothing_is_decided_where_nobody_can_be_asked(up: Up) -> None:

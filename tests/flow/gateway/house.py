@@ -16,7 +16,7 @@ from gateway.server import Server, listen
 from gateway.settings import Settings
 from gateway.wiring import opened
 from protocol.block import InputDraft, TextPart
-from protocol.checkpoint import Checkpoint, CheckpointKind, Required
+from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope, Required
 from protocol.config_text import parse_config
 from protocol.digest import digest
 from protocol.errors import Unavailable
@@ -177,6 +177,7 @@ class House:
         kind: CheckpointKind = "approval",
         required: Required | None = None,
         expires_in_ms: int = 60_000,
+        envelope: Envelope | None = None,
     ) -> Checkpoint:
         """A tool execution of the run that waits for somebody."""
         execution = ToolExecutionId(fresh("tool_"))
@@ -208,6 +209,7 @@ class House:
                 tool="git_push",
                 tool_execution_id=execution,
                 arguments={"branch": "rhone/fix"},
+                envelope=envelope,
                 envelope_digest=DIGEST if kind == "approval" else None,
                 rendered="push rhone/fix",
                 requested_by="rhone",
