@@ -4,16 +4,16 @@ import base64
 import json
 import os
 import secrets
-import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 
+from cli.ports import free
 from cli.setup.paths import Cache
 
 _READY_WITHIN = 90.0
@@ -153,6 +153,16 @@ def _checked(answer: httpx2.Response) -> Any:
     return answer.json()
 
 
+def make_administrator(admin: Callable[..., str]) -> dict[str, str]:
+    """The credentials of a new administrator; `admin` runs `gitea admin user` with the words that it gets."""
+    password = secrets.token_urlsafe(24)
+    who = ("--username", _ADMIN)
+    mail = ("--email=rhone@localhost.localdomain", "--must-change-password=false")
+    admin("create", *who, *mail, "--password", password, "--admin")
+    made = admin("generate-access-token", *who, "--token-name=rhone", "--scopes=all", "--raw")
+    return {"user": _ADMIN, "password": password, "token": made.split()[-1]}
+
+
 class _Installation:
     """The directory of one forge: configuration, database, repositories, credentials of its administrator."""
 
@@ -165,12 +175,12 @@ class _Installation:
 
     def prepare(self, port: int) -> int:
         """Write the configuration; the port of the last time is kept where nobody else has taken it."""
-        if not (self._cache.gitea.exists() and self._cache.gitea_static.exists()):
+        if not self._cache.has_gitea:
             raise GiteaFailed(f"no forge at {self._cache.gitea}; `rhone setup` builds it")
         self._home.mkdir(parents=True, exist_ok=True)
         state = self._read()
         state.setdefault("secret", secrets.token_hex(32))
-        chosen = port or _free_port(int(state.get("port", 0)))
+        chosen = port or free(int(state.get("port", 0)))
         state["port"] = str(chosen)
         self._write(state)
         text = _CONFIG.format(
@@ -192,14 +202,7 @@ class _Installation:
         """The administrator, made at the first start."""
         state = self._read()
         if "token" not in state:
-            password = secrets.token_urlsafe(24)
-            address = "--email=rhone@localhost.localdomain"
-            who = ["--username", _ADMIN]
-            self._admin(
-                "create", *who, address, "--password", password, "--admin", "--must-change-password=false"
-            )
-            made = self._admin("generate-access-token", *who, "--token-name=rhone", "--scopes=all", "--raw")
-            state |= {"user": _ADMIN, "password": password, "token": made.split()[-1]}
+            state |= make_administrator(self._admin)
             self._write(state)
         return state
 
@@ -248,18 +251,6 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
     raise GiteaFailed(
         f"the forge did not start; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}"
     )
-
-
-def _free_port(preferred: int) -> int:
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    raise GiteaFailed("no free port on the loopback address")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

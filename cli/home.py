@@ -2,64 +2,26 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
-@dataclass(frozen=True)
 class Home:
     """The layout of `DIR` in `rhone up --data DIR`."""
 
-    root: Path
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "lock"
-
-    @property
-    def pids(self) -> Path:
-        return self.root / "pids.json"
-
-    @property
-    def place(self) -> Path:
-        """The ports and the configuration of the last start."""
-        return self.root / "place.json"
-
-    @property
-    def address(self) -> Path:
-        """Where the running gateway answers; gone when nothing runs."""
-        return self.root / "address"
-
-    @property
-    def admin_key(self) -> Path:
-        return self.root / "admin.key"
-
-    @property
-    def database(self) -> Path:
-        return self.root / "rhone.db"
-
-    @property
-    def temporal_database(self) -> Path:
-        return self.root / "temporal.db"
-
-    @property
-    def worker_ready(self) -> Path:
-        """Written by a worker that polls."""
-        return self.root / "worker.ready"
-
-    @property
-    def installation(self) -> Path:
-        """The name that its containers carry."""
-        return self.root / "installation"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def config(self) -> Path:
-        return self.root / "rhone.toml"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lock = root / "lock"
+        self.pids = root / "pids.json"
+        self.place = root / "place.json"  # the ports and the configuration of the last start
+        self.address = root / "address"  # where the running gateway answers; gone when nothing runs
+        self.admin_key = root / "admin.key"
+        self.database = root / "rhone.db"
+        self.temporal_database = root / "temporal.db"
+        self.worker_ready = root / "worker.ready"  # written by a worker that polls
+        self.installation = root / "installation"  # the name that its containers carry
+        self.logs = root / "logs"
+        self.config = root / "rhone.toml"
 
     def make(self) -> None:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

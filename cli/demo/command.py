@@ -1,6 +1,5 @@
 """The command `rhone demo`."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from rich.console import Console
 from cli import show as tell
 from cli.demo.play import Play
 from cli.demo.stage import Stage, staged
-from cli.demo.verify import Outcome, faults
+from cli.demo.verify import Outcome, faults, findings
 from cli.failure import REFUSED
 from cli.options import AsJson, DataDir
 from cli.screen import Screen
@@ -58,12 +57,7 @@ def _reconciled(stage: Stage, settings: Settings) -> list[str]:
     argv = [sys.executable, "-m", "cli.main", "reconcile", "--data", str(stage.home.root), "--json"]
     environment = os.environ | {"RHONE_CACHE": str(settings.cache)}
     done = subprocess.run(argv, capture_output=True, text=True, env=environment)
-    if done.returncode == 0:
-        return []
-    try:
-        return [f"reconcile: {one['subject']}: {one['text']}" for one in json.loads(done.stdout)["findings"]]
-    except ValueError:
-        return [f"reconcile failed: {done.stderr[-1000:]}"]
+    return [] if done.returncode == 0 else findings(done.stdout or done.stderr)
 
 
 def conclude(screen: Screen, outcome: Outcome, pull: str | None, wrong: list[str]) -> None:

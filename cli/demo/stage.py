@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from cli.settings import DemoModel, Settings
 from cli.setup import engine
 from cli.supervise.child import ending_with
 from cli.supervise.lock import held
-from targets.engine import INSTALLATION
 
 _END_WITHIN = 60.0
 _HERE = Path(__file__).parent
@@ -119,10 +118,8 @@ def _remove_boxes(home: Home) -> None:
     """A demo that was ended early leaves a run that goes on, and the box in which it would."""
     if not home.installation.exists():
         return
-    label = f"{INSTALLATION}={home.installation.read_text().strip()}"
-    with suppress(DockerException, RequestException), closing(engine.connect()) as client:
-        for box in client.containers.list(all=True, filters={"label": label}):
-            box.remove(force=True, v=True)
+    with suppress(DockerException, RequestException):
+        engine.remove_boxes(home.installation.read_text().strip())
 
 
 def _configure(home: Home, forge: Gitea, model: DemoModel | None) -> None:

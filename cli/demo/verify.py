@@ -1,5 +1,6 @@
 """What has to be true when the demo is over, decided from what was seen and what is on the forge."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,14 @@ class Outcome:
 def faults(outcome: Outcome) -> list[str]:
     """What is not as it has to be; nothing is the good answer."""
     return [*_log(outcome), *_commands(outcome), *_approval(outcome), *_forge(outcome)]
+
+
+def findings(told: str) -> list[str]:
+    """What `rhone reconcile --json` said is wrong."""
+    try:
+        return [f"reconcile: {one['subject']}: {one['text']}" for one in json.loads(told)["findings"]]
+    except (ValueError, KeyError):
+        return [f"reconcile failed: {told[-1000:]}"]
 
 
 def _log(outcome: Outcome) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from requests.exceptions import RequestException
 
 from cli.doctor.check import Check, good, missing, weak
 from cli.home import Home
+from cli.ports import is_free
 from cli.setup import engine
-from cli.setup.paths import Cache, program, temporal_binary
+from cli.setup.paths import program, temporal_binary
 from targets.agent_binary import agent_path
 from targets.images import resolve_image
 
@@ -34,9 +34,7 @@ def look(home: Home, cache: Path, images: set[str]) -> Iterator[Check]:
 def _programs(home: Home, cache: Path) -> Iterator[Check]:
     git = program("git")
     yield good("git", str(git)) if git else missing("git", "not found", "rhone setup, or apt-get install git")
-    temporal = temporal_binary(home.root)
-    if temporal is None and Cache(cache).temporal.exists():
-        temporal = Cache(cache).temporal
+    temporal = temporal_binary(home.root / "cache", cache)
     if temporal is None:
         yield missing("Temporal server", "not found", "rhone setup, or set RHONE_TEMPORAL_BIN")
     else:
@@ -121,10 +119,6 @@ def _port(home: Home) -> Check:
     port = int(home.read_place().get("port", 8080))
     if home.address.exists():
         return good("port", f"rhone up answers at {home.address.read_text().strip()}")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return weak("port", f"{port} is taken by somebody else", "rhone up --port 0 takes a free one")
+    if not is_free(port):
+        return weak("port", f"{port} is taken by somebody else", "rhone up --port 0 takes a free one")
     return good("port", f"{port} is free")

@@ -22,7 +22,6 @@ from cli.setup.paths import cache_of
 from cli.setup.process import Workshop
 from cli.setup.report import Report, SetupFailed
 from cli.setup.settings import SetupSettings
-from targets.engine import INSTALLATION
 
 _ENGINE = Path("/var/run/docker.sock")
 
@@ -82,11 +81,7 @@ def _remove(data: Path) -> None:
     if not place.compose_environment.exists():
         raise Failure(f"there is no deployment in {place.root}")
     Stack(place, Programs(cache_of(data)).compose(), trial=True).down()
-    label = f"{INSTALLATION}={(place.home.root / 'installation').read_text().strip()}"
-    client = engine.connect()
-    for box in client.containers.list(all=True, filters={"label": label}):
-        box.remove(force=True)
-    client.close()
+    engine.remove_boxes(place.home.installation.read_text().strip())
     shutil.rmtree(place.root)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,28 +13,15 @@ from protocol.ids import fresh
 _ROLES = ("rhone", "temporal")
 
 
-@dataclass(frozen=True)
 class Place:
     """The directory `production` of the data directory."""
 
-    data: Path
-
-    @property
-    def root(self) -> Path:
-        return self.data / "production"
-
-    @property
-    def home(self) -> Home:
-        """What gateways and workers share; containers see it at the path that it has outside."""
-        return Home(self.root / "data")
-
-    @property
-    def secrets(self) -> Path:
-        return self.root / "secrets"
-
-    @property
-    def compose_environment(self) -> Path:
-        return self.root / "compose.env"
+    def __init__(self, data: Path) -> None:
+        self.root = data / "production"
+        # what gateways and workers share; containers see it at the path that it has outside
+        self.home = Home(self.root / "data")
+        self.secrets = self.root / "secrets"
+        self.compose_environment = self.root / "compose.env"
 
     @property
     def config(self) -> Path:
@@ -53,10 +39,9 @@ class Place:
             path = self.secrets / f"{role}.pgpass"
             if not path.exists():
                 self.keep(path, f"postgres:5432:*:{role}:{secrets.token_hex(24)}\n")
-        installation = self.home.root / "installation"
-        if not installation.exists():
+        if not self.home.installation.exists():
             # Two workers that start together would make two.
-            self.keep(installation, fresh("req_").removeprefix("req_"))
+            self.keep(self.home.installation, fresh("req_").removeprefix("req_"))
 
     def keep(self, path: Path, text: str) -> None:
         """A file for nobody but the one who runs in the containers."""

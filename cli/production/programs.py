@@ -1,7 +1,6 @@
 """The programs of the production shape that have no package: Temporal's server, and Docker's compose."""
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from cli.setup.golang import TOOLS, Program, Toolchain
@@ -22,23 +21,14 @@ _COMPOSE = Program(
 )
 
 
-@dataclass(frozen=True)
 class Programs:
     """Where they lie once they are built."""
 
-    cache: Cache
-
-    @property
-    def server(self) -> Path:
-        return self.cache.binaries / f"temporal-server-{TEMPORAL_SERVER_VERSION}"
-
-    @property
-    def sql_tool(self) -> Path:
-        return self.cache.binaries / f"temporal-sql-tool-{TEMPORAL_SERVER_VERSION}"
-
-    @property
-    def own_compose(self) -> Path:
-        return self.cache.binaries / f"docker-compose-{COMPOSE_VERSION}"
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.server = cache.binaries / f"temporal-server-{TEMPORAL_SERVER_VERSION}"
+        self.sql_tool = cache.binaries / f"temporal-sql-tool-{TEMPORAL_SERVER_VERSION}"
+        self.own_compose = cache.binaries / f"docker-compose-{COMPOSE_VERSION}"
 
     def make(self, workshop: Workshop) -> None:
         """Build what is not there."""

@@ -3,20 +3,18 @@
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
 
 from cli.client import Client
 from cli.demo import project
 from cli.demo.play import Play
-from cli.demo.verify import Outcome, faults
+from cli.demo.verify import Outcome, faults, findings
 from cli.failure import Failure
-from cli.gitea import GiteaApi
+from cli.gitea import GiteaApi, make_administrator
 from cli.home import write_whole
 from cli.production.place import Place
 from cli.production.stack import Stack
 from cli.screen import Screen
-
-_ADMIN = "rhone"
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,8 @@ def open_forge(stack: Stack, place: Place) -> GiteaApi:
     """The forge beside the deployment. Its administrator is made once; workers find the token in a file."""
     kept = place.root / "forge.json"
     if not kept.exists():
-        password = secrets.token_urlsafe(24)
-        who = ("--username", _ADMIN)
         gitea = ("gitea", "--config", "/var/lib/forge/app.ini", "admin", "user")
-        mail = ("--email", "rhone@localhost.localdomain", "--must-change-password=false")
-        stack.run("forge", *gitea, "create", *who, "--password", password, "--admin", *mail)
-        named = ("--token-name", "rhone", "--scopes", "all", "--raw")
-        token = stack.run("forge", *gitea, "generate-access-token", *who, *named).split()[-1]
-        credentials = {"user": _ADMIN, "password": password, "token": token}
+        credentials = make_administrator(partial(stack.run, "forge", *gitea))
         write_whole(kept, json.dumps(credentials) + "\n", mode=0o600)
     forge = GiteaApi(stack.address("forge", 3000), json.loads(kept.read_text()))
     place.keep(place.home.root / "forge.token", forge.token + "\n")
@@ -74,16 +66,10 @@ def play(stack: Stack, place: Place, forge: GiteaApi, screen: Screen) -> tuple[O
 
 def _reconciled(stack: Stack) -> list[str]:
     """`rhone reconcile` where all four sides are in reach: in a worker's container."""
-    where = (
-        "--database-url",
-        "postgresql+psycopg://rhone@postgres/rhone",
-        "--config",
-        "/etc/rhone/rhone.toml",
-    )
-    argv = ("python3", "-m", "cli.main", "reconcile", *where, "--temporal-address", "temporal:7233", "--json")
+    where = ("--database-url", "postgresql+psycopg://rhone@postgres/rhone")
+    where += ("--config", "/etc/rhone/rhone.toml", "--temporal-address", "temporal:7233", "--json")
+    argv = ("python3", "-m", "cli.main", "reconcile", *where)
     try:
-        told = stack.run("worker-1", "sh", "-c", '"$@" || true', "sh", *argv)
-        found = cast(list[dict[str, Any]], json.loads(told)["findings"])
-    except (Failure, ValueError) as failure:
+        return findings(stack.run("worker-1", "sh", "-c", '"$@" || true', "sh", *argv))
+    except Failure as failure:
         return [f"reconcile failed: {failure}"]
-    return [f"reconcile: {one['subject']}: {one['text']}" for one in found]

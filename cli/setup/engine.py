@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -11,6 +12,7 @@ from docker.errors import DockerException, ImageNotFound
 from cli.setup.paths import program
 from cli.setup.process import Workshop, tail
 from cli.setup.report import SetupFailed
+from targets.engine import INSTALLATION
 
 _PATIENCE = 60.0
 
@@ -34,14 +36,19 @@ def answers() -> bool:
 
 
 def has_image(tag: str) -> bool:
-    client = connect()
-    try:
-        client.images.get(tag)
-    except ImageNotFound:
-        return False
-    finally:
-        client.close()
+    with closing(connect()) as client:
+        try:
+            client.images.get(tag)
+        except ImageNotFound:
+            return False
     return True
+
+
+def remove_boxes(installation: str) -> None:
+    """All boxes of an installation, whatever runs in them."""
+    with closing(connect()) as client:
+        for box in client.containers.list(all=True, filters={"label": f"{INSTALLATION}={installation}"}):
+            box.remove(force=True, v=True)
 
 
 def start(workshop: Workshop) -> None:

@@ -1,7 +1,6 @@
 """Where set-up keeps what it builds, and where the rest of the product finds it."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from cli.setup.settings import SetupSettings
@@ -12,57 +11,35 @@ GITEA_VERSION = "1.25.5"
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-@dataclass(frozen=True)
 class Cache:
     """The layout of `<data>/cache`: everything in it can be deleted and is made again."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.logs = root / "logs"
+        self.go_environment = root / "go" / GO_VERSION
+        self.binaries = root / "bin"
+        self.temporal = self.binaries / f"temporal-{TEMPORAL_VERSION}"
+        self.gitea = self.binaries / f"gitea-{GITEA_VERSION}"
+        # templates, translations and public files, which the forge reads at run time
+        self.gitea_static = root / f"gitea-static-{GITEA_VERSION}"
 
     @property
-    def go_environment(self) -> Path:
-        return self.root / "go" / GO_VERSION
-
-    @property
-    def binaries(self) -> Path:
-        return self.root / "bin"
-
-    @property
-    def temporal(self) -> Path:
-        return self.binaries / f"temporal-{TEMPORAL_VERSION}"
-
-    @property
-    def gitea(self) -> Path:
-        return self.binaries / f"gitea-{GITEA_VERSION}"
-
-    @property
-    def gitea_static(self) -> Path:
-        """Templates, translations and public files, which the forge reads at run time."""
-        return self.root / f"gitea-static-{GITEA_VERSION}"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
+    def has_gitea(self) -> bool:
+        return self.gitea.exists() and self.gitea_static.exists()
 
 
 def cache_of(data: Path) -> Cache:
     return Cache(data / "cache")
 
 
-def temporal_binary(data: Path) -> Path | None:
-    """The Temporal server to start: RHONE_TEMPORAL_BIN, else the one on PATH, else the one in the cache."""
+def temporal_binary(*caches: Path) -> Path | None:
+    """The Temporal server to start: RHONE_TEMPORAL_BIN, else the one on PATH, else the first in a cache."""
     settings = SetupSettings()
     if settings.temporal_bin is not None:
         return settings.temporal_bin
-    on_path = program("temporal")
-    if on_path is not None:
-        return on_path
-    cached = cache_of(data).temporal
-    return cached if cached.exists() else None
-
-
-def gitea_binary(data: Path) -> Path | None:
-    cache = cache_of(data)
-    return cache.gitea if cache.gitea.exists() and cache.gitea_static.exists() else None
+    cached = (Cache(cache).temporal for cache in caches)
+    return program("temporal") or next((path for path in cached if path.exists()), None)
 
 
 def program(name: str) -> Path | None:

@@ -12,7 +12,7 @@ from cli.setup.binaries import make_agent, make_gitea, make_temporal
 from cli.setup.debian import install
 from cli.setup.golang import Toolchain
 from cli.setup.image import make_image
-from cli.setup.paths import Cache, cache_of, gitea_binary, postgres_programs, program, temporal_binary
+from cli.setup.paths import Cache, cache_of, postgres_programs, program, temporal_binary
 from cli.setup.plan import Machine, Part, Plan, Wanted, plan
 from cli.setup.process import Workshop
 from cli.setup.report import Report, SetupFailed
@@ -49,14 +49,14 @@ def look(data: Path) -> Machine:
         engine=answers,
         image=answers and engine.has_image(default_tag()),
         go=Toolchain(cache).installed,
-        temporal=_temporal_is_there(data),
+        temporal=_temporal_is_there(cache),
         agent=agent_path(cache.root).exists(),
-        gitea=gitea_binary(data) is not None,
+        gitea=cache.has_gitea,
     )
 
 
-def _temporal_is_there(data: Path) -> bool:
-    found = temporal_binary(data)
+def _temporal_is_there(cache: Cache) -> bool:
+    found = temporal_binary(cache.root)
     if found is not None and not os.access(found, os.X_OK):
         raise SetupFailed("temporal", f"{found} is not a program; is RHONE_TEMPORAL_BIN right?")
     return found is not None

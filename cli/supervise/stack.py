@@ -3,14 +3,14 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from cli.failure import Failure
 from cli.home import Home, write_whole
-from cli.setup.paths import Cache, temporal_binary
+from cli.ports import free, is_free
+from cli.setup.paths import temporal_binary
 from cli.supervise.child import Program
 from cli.supervise.lock import MARK
 
@@ -50,19 +50,17 @@ class Place:
 def choose_place(home: Home, cache: Path, config: Path | None, port: int) -> Place:
     """Ports are kept: what is restarted is found again where it was. Port 0 takes a free one."""
     kept = home.read_place()
-    if port and not _is_free(port):
+    if port and not is_free(port):
         raise Failure(f"port {port} is taken; choose another with --port, or 0 for any free one")
-    gateway = port or _free(kept.get("port", 0))
-    temporal = _free(kept.get("temporal_port", 0))
+    gateway = port or free(kept.get("port", 0))
+    temporal = free(kept.get("temporal_port", 0))
     place = {"port": gateway, "temporal_port": temporal, "config": str(config) if config else None}
     write_whole(home.place, json.dumps(place) + "\n")
     return Place(home, cache, config, gateway, temporal)
 
 
 def temporal(place: Place) -> Program:
-    binary = temporal_binary(place.home.root)
-    if binary is None and Cache(place.cache).temporal.exists():
-        binary = Cache(place.cache).temporal
+    binary = temporal_binary(place.home.root / "cache", place.cache)
     if binary is None:
         raise Failure("there is no Temporal server on this machine; `rhone setup` gets one")
     files = ("--db-filename", str(place.home.temporal_database))
@@ -114,21 +112,3 @@ async def not_ready(place: Place) -> str | None:
     if head[9:12] != b"200":
         return body.decode(errors="replace") or "the gateway gave no answer"
     return None if place.home.worker_ready.exists() else "the worker does not poll yet"
-
-
-def _free(preferred: int) -> int:
-    if preferred and _is_free(preferred):
-        return preferred
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

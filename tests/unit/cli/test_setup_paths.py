@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli.setup.paths import Cache, cache_of, gitea_binary
+from cli.setup.paths import Cache, cache_of
 from cli.setup.settings import CHECKOUT
 
 ASK = "import sys; from pathlib import Path; from cli.setup.paths import temporal_binary; "
-ASK += "print(temporal_binary(Path(sys.argv[1])))"
+ASK += "print(temporal_binary(Path(sys.argv[1], 'cache')))"
 
 
 def chosen(data: Path, **environment: str) -> str:
@@ -53,6 +53,6 @@ def test_the_named_server_comes_before_the_one_on_path_and_that_before_the_cache
 def test_a_forge_without_its_static_files_is_not_there(tmp_path: Path) -> None:
     cache = cache_of(tmp_path)
     executable(cache.gitea)
-    assert gitea_binary(tmp_path) is None
+    assert not cache.has_gitea
     cache.gitea_static.mkdir()
-    assert gitea_binary(tmp_path) == cache.gitea
+    assert cache.has_gitea
