@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from cli import show as tell
 from cli.home import Home, write_whole
 from cli.options import AsJson, DataDir
 from cli.secrets import make_secrets
 from cli.settings import read_settings
-from cli.show import as_json as tell_json
 from protocol.principal import ALL_SCOPES
 from records import keys, principals
 from records.database import Database
@@ -29,10 +29,8 @@ def init(
     """
     home = Home(read_settings(data=data).data)
     bootstrap(home, database_url)
-    if as_json:
-        tell_json({"data": str(home.root), "key_file": str(home.admin_key)})
-    else:
-        print(f"{home.root} is ready; the administrator's key is in {home.admin_key}")
+    told = {"data": str(home.root), "key_file": str(home.admin_key)}
+    tell.done(told, f"{home.root} is ready; the administrator's key is in {home.admin_key}", as_json=as_json)
 
 
 def bootstrap(home: Home, database_url: str | None = None) -> None:

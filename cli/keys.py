@@ -1,5 +1,6 @@
 """Commands about who may do what: principals and their API keys."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -7,22 +8,21 @@ import typer
 from cli import show as tell
 from cli.client import given
 from cli.connect import connect
+from cli.lists import Limit, listed
 from cli.options import Reach, spelled_out
 
-key = typer.Typer(
-    help="Create, list and revoke API keys.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-principals = typer.Typer(
-    help="List who may do what, or add somebody.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
+_group = partial(typer.Typer, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+key = _group(help="Create, list and revoke API keys.")
+principals = _group(help="List who may do what, or add somebody.")
 
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+_KEYS = {
+    "KEY": "id",
+    "PRINCIPAL": "principal_id",
+    "SCOPES": "scopes",
+    "CREATED": "created_at",
+    "REVOKED": "revoked_at",
+}
+_PRINCIPALS = {"PRINCIPAL": "id", "NAME": "name", "KIND": "kind", "ROLES": "roles", "CREATED": "created_at"}
 
 
 def create_key(
@@ -34,22 +34,12 @@ def create_key(
     """Create a key and print its secret, which is shown this once."""
     with connect(reach) as client:
         made = client.post("/v1/keys", given(principal_id=principal, scopes=scope, actor_id=actor))
-    if reach.as_json:
-        tell.as_json(made)
-    else:
-        print(made["secret"])
+    tell.done(made, made["secret"], as_json=reach.as_json)
 
 
 def list_keys(reach: Reach, limit: Limit = 50) -> None:
     """List keys; secrets are not kept."""
-    with connect(reach) as client:
-        found = list(client.items("/v1/keys", most=limit))
-    if reach.as_json:
-        tell.as_json(found)
-        return
-    keys = ("id", "principal_id", "scopes", "created_at", "revoked_at")
-    rows = [[one.get(name) for name in keys] for one in found]
-    tell.table(("KEY", "PRINCIPAL", "SCOPES", "CREATED", "REVOKED"), rows, empty="no keys")
+    listed(reach, "/v1/keys", _KEYS, limit=limit, empty="no keys")
 
 
 def revoke_key(
@@ -58,10 +48,7 @@ def revoke_key(
     """Revoke a key: from now on it opens nothing."""
     with connect(reach) as client:
         told = client.post(f"/v1/keys/{key_id}:revoke")
-    if reach.as_json:
-        tell.as_json(told)
-    else:
-        print(f"{key_id} is revoked")
+    tell.done(told, f"{key_id} is revoked", as_json=reach.as_json)
 
 
 def create_principal(
@@ -73,21 +60,12 @@ def create_principal(
     """Add a principal and print its id."""
     with connect(reach) as client:
         made = client.post("/v1/principals", {"name": name, "kind": kind, "roles": role or []})
-    if reach.as_json:
-        tell.as_json(made)
-    else:
-        print(made["id"])
+    tell.done(made, made["id"], as_json=reach.as_json)
 
 
 def list_principals(reach: Reach, limit: Limit = 50) -> None:
     """List principals."""
-    with connect(reach) as client:
-        found = list(client.items("/v1/principals", most=limit))
-    if reach.as_json:
-        tell.as_json(found)
-        return
-    rows = [[one.get(name) for name in ("id", "name", "kind", "roles", "created_at")] for one in found]
-    tell.table(("PRINCIPAL", "NAME", "KIND", "ROLES", "CREATED"), rows, empty="no principals")
+    listed(reach, "/v1/principals", _PRINCIPALS, limit=limit, empty="no principals")
 
 
 key.command("create")(spelled_out(create_key))

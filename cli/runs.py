@@ -11,12 +11,21 @@ from cli import show as tell
 from cli.client import Body, Client, given
 from cli.connect import connect
 from cli.failure import REFUSED
+from cli.lists import Limit, listed
 from cli.options import Reach
 from cli.screen import Screen
 from protocol.noun import JSONObject
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
+_COLUMNS = {
+    "RUN": "id",
+    "STATUS": "status",
+    "BECAUSE": "stop_reason",
+    "MODEL": "model",
+    "STEPS": "step_count",
+    "CREATED": "created_at",
+}
 WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep")
 
 
@@ -89,10 +98,8 @@ def run(
         made = client.post("/v1/runs", body)
         if watch:
             _follow(client, cast(str, made["id"]), reach)
-        elif reach.as_json:
-            tell.as_json(made)
         else:
-            print(made["id"])
+            tell.done(made, cast(str, made["id"]), as_json=reach.as_json)
 
 
 def watch(
@@ -123,19 +130,11 @@ def runs(
     reach: Reach,
     session: Annotated[str | None, typer.Option(help="Only those of a session.")] = None,
     status: Annotated[str | None, typer.Option(help="Only those in a state, as `waiting`.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Limit = 20,
 ) -> None:
     """List runs, newest first."""
-    with connect(reach) as client:
-        found = list(client.items("/v1/runs", most=limit, order="desc", session_id=session, status=status))
-    if reach.as_json:
-        tell.as_json(found)
-        return
-    rows = [
-        (one["id"], one["status"], one.get("stop_reason"), one["model"], one["step_count"], one["created_at"])
-        for one in found
-    ]
-    tell.table(("RUN", "STATUS", "BECAUSE", "MODEL", "STEPS", "CREATED"), rows, empty="no runs")
+    query = {"order": "desc", "session_id": session, "status": status}
+    listed(reach, "/v1/runs", _COLUMNS, limit=limit, empty="no runs", **query)
 
 
 def show(run_id: RunArgument, reach: Reach) -> None:

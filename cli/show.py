@@ -12,6 +12,11 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def done(answer: Any, words: object, *, as_json: bool) -> None:
+    """What a command brought about."""
+    print(json.dumps(answer, ensure_ascii=False, indent=2) if as_json else words)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Cells side by side, made safe for a terminal and never cut: ids are there to be copied."""
     lines = [[written(_cell(cell)) for cell in row] for row in rows]

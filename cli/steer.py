@@ -49,7 +49,4 @@ def cancel(
 def _say(run_id: str, verb: str, body: Body, reach: Reach, *, done: str) -> None:
     with connect(reach) as client:
         told = client.post(f"/v1/runs/{run_id}:{verb}", body)
-    if reach.as_json:
-        tell.as_json(told)
-    else:
-        print(f"{run_id} {done}")
+    tell.done(told, f"{run_id} {done}", as_json=reach.as_json)
