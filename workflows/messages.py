@@ -15,6 +15,7 @@ class RunStart(Noun):
 
     run_id: RunId
     state: RunState | None = None
+    idle_release_s: int = 300
 
 
 class RunRef(Noun):

@@ -38,7 +38,7 @@ class RunWorkflow:
         self._paused = False
         self._lost = False
         self._since = workflow.now()
-        self._idle_release_s = 300
+        self._idle_release_s = start.idle_release_s
 
     @workflow.signal(name=WAKE)
     def wake(self) -> None:
@@ -168,7 +168,11 @@ class RunWorkflow:
             idle = self._paused and self._state.queue is not None
             try:
                 await workflow.wait_condition(
-                    lambda: all(task.done() for task in tasks) or bool(waiting_for()) != self._paused,
+                    lambda: (
+                        all(task.done() for task in tasks)
+                        or bool(waiting_for()) != self._paused
+                        or (self._paused and self._is_long())
+                    ),
                     timeout=timedelta(seconds=self._idle_release_s) if idle else None,
                 )
             except TimeoutError:
@@ -385,4 +389,6 @@ class RunWorkflow:
 
     def _continue_as_new(self) -> None:
         state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
-        workflow.continue_as_new(RunStart(run_id=self._ref.run_id, state=state))
+        workflow.continue_as_new(
+            RunStart(run_id=self._ref.run_id, state=state, idle_release_s=self._idle_release_s)
+        )
