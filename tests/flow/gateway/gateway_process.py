@@ -20,7 +20,11 @@ SCRIPT = '[[scenarios]]\nturns = [{ text = "hello" }]\n'
 
 
 class GatewayProcess:
-    """Started again it answers at the same address; `absent` has how long its followers were without it."""
+    """Started again it answers at the same address.
+
+    `away` counts the followers that it lost and does not have back; `absent` has how long each of them was
+    without it after it listened again.
+    """
 
     def __init__(self, folder: Path, **environment: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -29,6 +33,8 @@ class GatewayProcess:
                 (folder / name).write_text(text)
         self._folder = folder
         self._given = environment
+        self._up_at = 0.0
+        self.away = 0
         self.absent: list[float] = []
         self._port = 0
         self._starts = 0
@@ -49,6 +55,7 @@ class GatewayProcess:
             return next((int(str(line["port"])) for line in said), 0)
 
         self._port = await until(told, COMES_UP_S, "the gateway does not come up")
+        self._up_at = time.monotonic()
 
     async def kill_and_restart(self) -> None:
         self.process.kill()
@@ -67,16 +74,22 @@ class GatewayProcess:
                 }
                 try:
                     async with client.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as answer:
-                        assert answer.status_code in (200, 503)
-                        if answer.status_code == 200 and lost_at is not None:
-                            self.absent.append(time.monotonic() - lost_at)
+                        if answer.status_code == 503:
+                            await asyncio.sleep(0.05)
+                            continue
+                        assert answer.status_code == 200
+                        if lost_at is not None:
+                            self.absent.append(time.monotonic() - max(lost_at, self._up_at))
+                            self.away -= 1
                             lost_at = None
                         text = ""
                         async for chunk in answer.aiter_text():
                             *whole, text = (text + chunk).split("\n\n")
                             seen += [event for _, _, event in frames_of("\n\n".join(whole))]
                 except httpx2.TransportError:
-                    lost_at = lost_at or time.monotonic()
+                    if lost_at is None:
+                        lost_at = time.monotonic()
+                        self.away += 1
                     await asyncio.sleep(0.05)
         return seen
 
