@@ -1,9 +1,11 @@
 """Boxes: which container belongs to which run, and the work trees from which a lost one is rebuilt.
 
-A box belongs to a row here, not to a label: what the engine shows and no `active` or `releasing` row owns is
-an orphan. `generation` grows by one per materialization of a run's target.
+A box belongs to a row here, not to a label. Its row is there before its container is: what the engine shows
+and no row that is not `gone` owns is an orphan. While it is `making` the row has no place yet, and no
+`generation`, which grows by one per materialization of a run's target; what is never finished leaves no row.
 """
 
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -12,11 +14,17 @@ from protocol.ids import BoxId, RunId
 from protocol.noun import Moment, Noun
 from protocol.target import BoxPlace
 from records.columns import noun_of
+from records.database import now
 from records.tables import boxes, trees
 from records.tx import Tx
 
+MAKING_LIMIT = timedelta(minutes=30)
+"""Twice what any try of making a box may take: whoever makes it longer has died."""
+
 
 class Box(Noun):
+    """A box that was finished."""
+
     id: BoxId
     run_id: RunId
     target: str
@@ -39,32 +47,51 @@ class Tree(Noun):
     created_at: Moment
 
 
-def materialized(tx: Tx, box_id: BoxId, run_id: RunId, target: str, place: BoxPlace) -> Box | None:
-    """The run's new box, its former one handed to the reaper; None where the run has ended."""
+def begin(tx: Tx, box_id: BoxId, run_id: RunId, target: str) -> bool:
+    """Before its container is made; false where the run has ended. What somebody else was making for the run
+    is given up, so that one worker furnishes it."""
     if tx.ended(run_id):
+        return False
+    _give_up(tx, run_id)
+    row = {"id": box_id, "run_id": run_id, "target": target, "state": "making", "created_at": tx.now}
+    tx.connection.execute(insert(boxes).values(row))
+    return True
+
+
+def materialized(tx: Tx, box_id: BoxId, place: BoxPlace) -> Box | None:
+    """It is the run's new box, the former one handed to the reaper; None where it was given up."""
+    making = select(boxes).where(boxes.c.id == box_id, boxes.c.state == "making")
+    row = tx.connection.execute(making).first()
+    if row is None:
         return None
-    release(tx, run_id)
+    _hand_over(tx, row.run_id)
     newest = select(func.coalesce(func.max(boxes.c.generation), 0))
     before: int = tx.connection.execute(
-        newest.where(boxes.c.run_id == run_id, boxes.c.target == target)
+        newest.where(boxes.c.run_id == row.run_id, boxes.c.target == row.target)
     ).scalar_one()
-    box = Box(
-        id=box_id,
-        run_id=run_id,
-        target=target,
-        generation=before + 1,
-        state="active",
-        place=place,
-        created_at=tx.now,
-    )
-    tx.connection.execute(insert(boxes).values(box.model_dump(exclude={"place"}) | {"place": place}))
-    return box
+    finished = {"state": "active", "generation": before + 1, "place": place}
+    tx.connection.execute(update(boxes).where(boxes.c.id == box_id).values(finished))
+    return active(tx.connection, row.run_id)
+
+
+def discard(tx: Tx, box_id: BoxId) -> None:
+    """It will not be finished: its container, if there is one, is an orphan."""
+    tx.connection.execute(delete(boxes).where(boxes.c.id == box_id, boxes.c.state == "making"))
 
 
 def release(tx: Tx, run_id: RunId) -> None:
-    """Hand the run's box to the reaper."""
-    active = update(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
-    tx.connection.execute(active.values(state="releasing", released_at=tx.now))
+    """Hand the run's box to the reaper, and give up what is being made."""
+    _hand_over(tx, run_id)
+    _give_up(tx, run_id)
+
+
+def _hand_over(tx: Tx, run_id: RunId) -> None:
+    of_the_run = update(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
+    tx.connection.execute(of_the_run.values(state="releasing", released_at=tx.now))
+
+
+def _give_up(tx: Tx, run_id: RunId) -> None:
+    tx.connection.execute(delete(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "making"))
 
 
 def gone(tx: Tx, box_id: BoxId) -> None:
@@ -80,21 +107,36 @@ def active(connection: Connection, run_id: RunId) -> Box | None:
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Box]:
-    query = select(boxes).where(boxes.c.run_id == run_id).order_by(boxes.c.created_at, boxes.c.generation)
+    """Those that were finished."""
+    finished = select(boxes).where(boxes.c.run_id == run_id, boxes.c.state != "making")
+    query = finished.order_by(boxes.c.created_at, boxes.c.generation)
     return [noun_of(Box, row) for row in connection.execute(query)]
 
 
 def to_reap(connection: Connection) -> list[Box]:
-    return _in_state(connection, "releasing")
+    return _placed(connection, "releasing")
 
 
-def owned(connection: Connection) -> list[Box]:
+def placed(connection: Connection) -> list[Box]:
     """Every box that is in use, or that the reaper has yet to remove."""
-    return [*_in_state(connection, "active"), *to_reap(connection)]
+    return _placed(connection, "active", "releasing")
 
 
-def _in_state(connection: Connection, state: str) -> list[Box]:
-    query = select(boxes).where(boxes.c.state == state).order_by(boxes.c.created_at)
+def owned(connection: Connection) -> frozenset[BoxId]:
+    """The boxes whose containers are nobody's orphans: those that are being made as well."""
+    alive = boxes.c.state.in_(("making", "active", "releasing"))
+    return frozenset(connection.execute(select(boxes.c.id).where(alive)).scalars())
+
+
+def stale(connection: Connection) -> list[tuple[BoxId, RunId]]:
+    """Boxes whose maker must have died, and whose runs nobody took up since."""
+    begun = select(boxes.c.id, boxes.c.run_id).where(boxes.c.state == "making")
+    late = begun.where(boxes.c.created_at <= now(connection) - MAKING_LIMIT)
+    return [(row.id, row.run_id) for row in connection.execute(late)]
+
+
+def _placed(connection: Connection, *states: str) -> list[Box]:
+    query = select(boxes).where(boxes.c.state.in_(states)).order_by(boxes.c.created_at)
     return [noun_of(Box, row) for row in connection.execute(query)]
 
 

@@ -37,7 +37,7 @@ log = logger(__name__)
 
 
 class Boxes(ports.Boxes):
-    """The workspaces of runs on this process's Docker host; `making` are containers that no row owns yet."""
+    """The workspaces of runs on this process's Docker host."""
 
     def __init__(
         self,
@@ -59,7 +59,6 @@ class Boxes(ports.Boxes):
         self._forges = forges
         self._entries = entries
         self._blobs: BlobStore = database.blobs
-        self.making: set[str] = set()
 
     @activity.defn(name="materialize")
     async def materialize(self, ref: RunRef) -> Placing:
@@ -93,15 +92,15 @@ class Boxes(ports.Boxes):
         await self._host.check()
         spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
         box_id = BoxId(fresh("box_"))
-        place = await self._host.create(spec, box_id)
-        self.making.add(place.container_id)
+        if not await self._writer.commit(lambda tx: boxes.begin(tx, box_id, run_id, name), runs=[run_id]):
+            raise TargetLost("run.ended", "the run has ended")
+        place: BoxPlace | None = None
         try:
+            place = await self._host.create(spec, box_id)
             return await self._furnish(known, box_id, name, place)
         except (Fault, asyncio.CancelledError):
-            await asyncio.shield(self._discard(run_id, place))
+            await asyncio.shield(self._discard(run_id, box_id, place))
             raise
-        finally:
-            self.making.discard(place.container_id)
 
     async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
         """The work tree goes in before the box is told of: whoever sees it, sees it whole."""
@@ -116,7 +115,7 @@ class Boxes(ports.Boxes):
         }
 
         def unit(tx: Tx) -> int | None:
-            box = boxes.materialized(tx, box_id, run_id, name, place)
+            box = boxes.materialized(tx, box_id, place)
             if box is None:
                 return None
             row = snapshots.add_evidence(tx, known.snapshot.id, "workspace", evidence)
@@ -128,7 +127,7 @@ class Boxes(ports.Boxes):
 
         generation = await self._writer.commit(unit, runs=[run_id])
         if generation is None:
-            raise TargetLost("run.ended", "the run has ended")
+            raise TargetLost("target.given_up", "the run has ended, or another worker makes its box")
         return Placed(queue=host_queue(place.host), generation=generation)
 
     async def _fill(self, known: KnownRun, target: Target) -> None:
@@ -159,10 +158,13 @@ class Boxes(ports.Boxes):
 
         await self._writer.commit(unit, runs=[run_id])
 
-    async def _discard(self, run_id: RunId, place: BoxPlace) -> None:
-        await self._places.drop(run_id)
+    async def _discard(self, run_id: RunId, box_id: BoxId, place: BoxPlace | None) -> None:
+        """A container that cannot be removed now, or is only just being made, is left to the reaper."""
         try:
-            await self._host.remove(place)
+            if place is not None:
+                await self._places.drop(run_id)
+                await self._host.remove(place)
+            await self._writer.commit(lambda tx: boxes.discard(tx, box_id), runs=[run_id])
         except Fault as fault:
             log.warning("a box that was not finished is left to the reaper", reason=fault.message)
 

@@ -1,8 +1,6 @@
 """Removes boxes: those that their runs gave back, and those that no row owns."""
 
 import asyncio
-import time
-from collections.abc import Set
 
 from protocol.errors import Fault
 from protocol.target import BoxPlace
@@ -12,24 +10,17 @@ from records.logs import logger
 from records.writer import Writer
 from targets.target import Host
 
-ORPHAN_S = 50.0
-"""How long a container may be without a row: it is made before it is told of."""
-
 log = logger(__name__)
 
 
 class Reaper:
     """One per worker, for its own Docker host."""
 
-    def __init__(
-        self, database: Database, writer: Writer, host: Host, making: Set[str], seconds: float
-    ) -> None:
+    def __init__(self, database: Database, writer: Writer, host: Host, seconds: float) -> None:
         self._database = database
         self._writer = writer
         self._host = host
-        self._making = making
         self._seconds = seconds
-        self._strays: dict[str, float] = {}
 
     async def reap_for_ever(self) -> None:
         while True:
@@ -44,15 +35,16 @@ class Reaper:
             if box.place.host == self._host.name:
                 await self._host.remove(box.place)
                 await self._writer.commit(lambda tx, box=box: boxes.gone(tx, box.id), runs=[box.run_id])
-        await self._sweep_strays()
+        for box_id, run_id in await self._database.read(boxes.stale):
+            await self._writer.commit(lambda tx, box_id=box_id: boxes.discard(tx, box_id), runs=[run_id])
+        await self._remove_orphans()
 
-    async def _sweep_strays(self) -> None:
-        owned = {box.place.container_id for box in await self._database.read(boxes.owned)}
-        there = {container for box, container in await self._host.boxes() if box is not None}
-        strays = there - owned - self._making
-        self._strays = {container: self._strays.get(container, time.monotonic()) for container in strays}
-        for container, since in self._strays.items():
-            if time.monotonic() - since >= ORPHAN_S:
-                log.warning("removing a container without a box", container_id=container)
+    async def _remove_orphans(self) -> None:
+        # The engine is asked first: each box that it shows had its row before.
+        there = await self._host.boxes()
+        owned = await self._database.read(boxes.owned)
+        for box, container in there:
+            if box is not None and box not in owned:
+                log.warning("removing a container without a box", container_id=container, box_id=box)
                 place = BoxPlace(container_id=container, host=self._host.name, image_digest="", pool_key="")
                 await self._host.remove(place)

@@ -62,10 +62,11 @@ log = logger(__name__)
 
 async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) -> None:
     """Everything between the settings and the first poll; returns when `stop` is set and all is drained."""
-    traces.configure("worker", settings.otlp_endpoint)
+    close_traces = traces.configure("worker", settings.otlp_endpoint)
     config = read_config(settings.config)
     base_dir = settings.config.parent if settings.config else settings.data
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, close_traces)
         database = Database.open(settings.records_url, settings.data / "blobs")
         stack.callback(database.close)
         hints = bus_for(settings.records_url, settings.data / "hints")
@@ -93,9 +94,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         behind = [
             host_worker,
             asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
-            asyncio.create_task(
-                Reaper(database, writer, host, parts.boxes.making, settings.reap_seconds).reap_for_ever()
-            ),
+            asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
         ]
         async with parts.main_worker(client):
             log.info("ready", queue=WORKER_QUEUE)

@@ -82,7 +82,7 @@ async def _look(home: Home, cache: Path, sources: Sources, patience: float) -> l
         async def once() -> list[Finding]:
             found = await database.read(records.look)
             # First the boxes, then the runs: a run that ends in between has its box given back.
-            known, runs = await database.read(boxes.owned), await database.read(open_runs)
+            known, runs = await database.read(boxes.known), await database.read(open_runs)
             found += await engine.look(client, runs)
             found += await boxes.look(host, known, runs)
             return found + await forge.look(forges, await database.read(forge_deeds))

@@ -1,5 +1,6 @@
 """Boxes, inboxes, and the questions of `rhone reconcile`."""
 
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import delete, update
@@ -9,6 +10,7 @@ from protocol.inbox import Cancel, InboxItem, Interrupt
 from protocol.target import BoxPlace
 from records import boxes, checks, effects, inbox, tool_executions
 from records.run_end import RunOutcome, end
+from records.tables import boxes as box_table
 from records.tables import effects as effect_table
 from records.tables import events as event_table
 from records.tx import Tx
@@ -18,9 +20,17 @@ DONE = RunOutcome(status="completed", stop_reason="end_turn")
 PLACE = BoxPlace(container_id="c1", host="host-1", image_digest="sha256:0", pool_key="k")
 
 
+async def begin(world: World, run_id: RunId) -> BoxId | None:
+    box_id = BoxId(fresh("box_"))
+    begun = await world.commit(lambda tx: boxes.begin(tx, box_id, run_id, "dev"), run_id)
+    return box_id if begun else None
+
+
 async def materialize(world: World, run_id: RunId) -> boxes.Box | None:
-    unit = partial(boxes.materialized, box_id=BoxId(fresh("box_")), run_id=run_id, target="dev", place=PLACE)
-    return await world.commit(unit, run_id)
+    box_id = await begin(world, run_id)
+    if box_id is None:
+        return None
+    return await world.commit(lambda tx: boxes.materialized(tx, box_id, PLACE), run_id)
 
 
 async def test_each_materialization_is_a_generation_and_the_former_box_is_reaped(world: World) -> None:
@@ -31,13 +41,67 @@ async def test_each_materialization_is_a_generation_and_the_former_box_is_reaped
     assert (first.generation, second.generation, second.place) == (1, 2, PLACE)
     assert await world.read(lambda c: boxes.active(c, run_id)) == second
     assert [box.id for box in await world.read(boxes.to_reap)] == [first.id]
-    assert [box.id for box in await world.read(boxes.owned)] == [second.id, first.id]
+    assert [box.id for box in await world.read(boxes.placed)] == [first.id, second.id]
+    assert await world.read(boxes.owned) == {first.id, second.id}
     await world.commit(lambda tx: boxes.gone(tx, first.id))
     assert await world.read(boxes.to_reap) == []
     assert [box.state for box in await world.read(lambda c: boxes.of_run(c, run_id))] == ["gone", "active"]
     await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
     assert await materialize(world, run_id) is None
-    assert [box.id for box in await world.read(boxes.owned)] == [second.id]
+    assert await world.read(boxes.owned) == {second.id}
+
+
+async def test_a_box_that_is_being_made_is_owned_before_it_has_a_place(world: World) -> None:
+    run_id = await world.run()
+    box_id = await begin(world, run_id)
+    assert await world.read(boxes.owned) == {box_id}
+    assert await world.read(boxes.placed) == await world.read(lambda c: boxes.of_run(c, run_id)) == []
+    assert await world.read(lambda c: boxes.active(c, run_id)) is None
+    assert await world.read(boxes.stale) == []
+    assert box_id is not None
+    await world.commit(lambda tx: boxes.discard(tx, box_id), run_id)
+    assert await world.read(boxes.owned) == frozenset()
+    made = await materialize(world, run_id)
+    assert made is not None
+    assert made.generation == 1, "what was never finished is no generation"
+    await world.commit(lambda tx: boxes.discard(tx, made.id), run_id)
+    assert await world.read(boxes.owned) == {made.id}, "what is finished is not discarded"
+
+
+async def test_of_two_who_make_a_box_for_a_run_the_later_one_finishes_it(world: World) -> None:
+    run_id = await world.run()
+    zombie, heir = await begin(world, run_id), await begin(world, run_id)
+    assert zombie is not None
+    assert heir is not None
+    assert await world.read(boxes.owned) == {heir}
+    assert await world.commit(lambda tx: boxes.materialized(tx, zombie, PLACE), run_id) is None
+    finished = await world.commit(lambda tx: boxes.materialized(tx, heir, PLACE), run_id)
+    assert finished is not None
+    assert (finished.id, finished.generation) == (heir, 1)
+    assert await world.commit(lambda tx: boxes.materialized(tx, heir, PLACE), run_id) is None
+
+
+async def test_what_is_being_made_is_given_up_with_its_run(world: World) -> None:
+    run_id = await world.run()
+    box_id = await begin(world, run_id)
+    assert box_id is not None
+    await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
+    assert await world.read(boxes.owned) == frozenset()
+    assert await world.commit(lambda tx: boxes.materialized(tx, box_id, PLACE), run_id) is None
+    assert await begin(world, run_id) is None
+
+
+async def test_a_box_that_is_made_for_too_long_is_stale_by_the_database_s_clock(world: World) -> None:
+    run_id = await world.run()
+    box_id = await begin(world, run_id)
+
+    def age(tx: Tx, by: timedelta) -> None:
+        tx.connection.execute(update(box_table).values(created_at=tx.now - by))
+
+    await world.commit(lambda tx: age(tx, boxes.MAKING_LIMIT - timedelta(minutes=1)))
+    assert await world.read(boxes.stale) == []
+    await world.commit(lambda tx: age(tx, boxes.MAKING_LIMIT))
+    assert await world.read(boxes.stale) == [(box_id, run_id)]
 
 
 async def test_a_lost_tree_is_rebuilt_from_the_chain_of_its_bundles(world: World) -> None:

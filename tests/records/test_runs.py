@@ -152,7 +152,9 @@ async def test_the_end_of_a_run_closes_everything_and_the_terminal_event_is_last
         calls.create(tx, new)
         calls.start_attempt(tx, call_id)
         steps.start(tx, run_id, 1, call_id)
-        boxes.materialized(tx, BoxId(fresh("box_")), run_id, "dev", place)
+        box_id = BoxId(fresh("box_"))
+        boxes.begin(tx, box_id, run_id, "dev")
+        boxes.materialized(tx, box_id, place)
 
     await world.commit(begin, run_id)
     waiting, approved, acting, _ = [await world.tool(run_id, ordinal=n) for n in range(4)]

@@ -167,9 +167,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "boxes",
-        *texts("id", "run_id", "target"),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        *texts("state", "place"),
+        *texts("id", "run_id", "target", "state"),
+        sa.Column("generation", sa.Integer(), nullable=True),
+        *maybes("place"),
         at("created_at"),
         sa.Column("released_at", Instant(), nullable=True),
         sa.Column("gone_at", Instant(), nullable=True),
