@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from protocol.checkpoint import Envelope, PushFacts
-from protocol.digest import digest
 from protocol.ids import RunId, SnapshotId, ToolExecutionId
 from protocol.noun import JSONObject, Noun
 from protocol.tool import ToolDefinition
@@ -41,10 +40,6 @@ def envelope_of(act: Act) -> Envelope:
         files=act.files,
         push=act.push,
     )
-
-
-def envelope_digest(envelope: Envelope) -> str:
-    return digest(envelope)
 
 
 def binding(definition: ToolDefinition, arguments: JSONObject) -> JSONObject:

@@ -6,8 +6,6 @@ from capabilities.arguments import check_value
 from capabilities.request import asked_approval, label
 from capabilities.verdict import Asker, PolicyQuestion, Verdict, repository_facts
 from protocol.capability import CapabilitySnapshot, Grant
-from protocol.checkpoint import Envelope
-from protocol.digest import digest
 from protocol.noun import JSONObject, Noun
 
 
@@ -106,8 +104,3 @@ def _ungranted(snapshot: CapabilitySnapshot, tool: str) -> Deny:
         if denial.name == tool:
             return Deny(rule=denial.rule, reason=denial.reason)
     return Deny(rule="grant.missing", reason=f"{tool!r} is not granted in this run")
-
-
-def matches(envelope: Envelope, approved_digest: str) -> bool:
-    """Whether this is the very act that was approved: an approval is spent on nothing else."""
-    return digest(envelope) == approved_digest

@@ -17,15 +17,11 @@ _PLAIN_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 _SHOWN_APART = frozenset({"tool", "target", "cwd", "arguments", "environment", "files", "push"})
 
 
-def render(
-    envelope: bytes, *, advisory: JSONObject | None = None, diff: bytes | None = None, headline: str = ""
-) -> str:
+def render(envelope: bytes, *, advisory: JSONObject | None = None, diff: bytes | None = None) -> str:
     """The view of an envelope, given as its canonical bytes; a push comes with the diff that it names."""
     act: JSONObject = json.loads(envelope)
     _check_diff(act.get("push"), diff)
-    warnings = list(_warnings(act, diff))
-    out = [visible.written(headline)] if headline else []
-    out += [f"Tool: {_shown(act['tool'])}", f"Digest: {digest_bytes(envelope)}", *warnings]
+    out = [f"Tool: {_shown(act['tool'])}", f"Digest: {digest_bytes(envelope)}", *_warnings(act, diff)]
     out += ["Arguments", *_value("", act["arguments"])]
     push = act.get("push")
     if isinstance(push, dict):

@@ -14,7 +14,6 @@ WIDTH = 120
 _DRAWN = frozenset({"L", "N", "P", "S"})
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5\u180b\u180c\u180d\u180f\u034f\U0001d159")
 _SUSPECT = re.compile(r"[^\x20-\x7e]|\\(?=[ux]\{)|(?<! ) ++(?=\n|\Z)")
-_WRITTEN = re.compile(r"\\([ux])\{([0-9a-f]+)\}")
 _WORD = re.compile(r"\w+")
 _SPACES = re.compile(r"(?<=\S) {20,}(?=\S)")
 _EMPTY_LINES = re.compile(r"\n{10,}")
@@ -31,16 +30,6 @@ _ASCII_TWINS = frozenset(
 def written(text: str) -> str:
     """The text with everything that cannot be seen written out; line feeds too, so it is one line."""
     return _SUSPECT.sub(lambda found: _write(found[0]), text).replace("\n", "\\u{a}")
-
-
-def read_back(shown: str) -> str:
-    """The text that `written` was given (bytes that are no UTF-8 as surrogate escapes)."""
-
-    def char(found: re.Match[str]) -> str:
-        code = int(found[2], 16)
-        return chr(code + 0xDC00 if found[1] == "x" else code)
-
-    return _WRITTEN.sub(char, shown)
 
 
 def text_of(data: bytes) -> str:

@@ -68,9 +68,6 @@ class Client:
         """Repeating is safe: every request has an Idempotency-Key of its own."""
         return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
 
-    def delete(self, path: str) -> JSONObject:
-        return self._json("DELETE", path)
-
     def items(self, path: str, *, most: int = 50, **query: str | int | None) -> Iterator[JSONObject]:
         """The items of a list, page after page, at most so many."""
         cursor: str | None = None

@@ -125,13 +125,6 @@ class TargetLost(Refused):
     """A box is gone, or what answers in its place is not our agent: rebuild, do not retry."""
 
 
-class ProviderRefused(Refused):
-    """The model's vendor said no in a way that repeating does not change."""
-
-    type = "provider_error"
-    status = 502
-
-
 class Unavailable(Fault):
     """Nobody answered: not acknowledged, repeating is safe."""
 

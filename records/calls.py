@@ -126,14 +126,6 @@ def interrupt(tx: Tx, run_id: RunId) -> None:
     tx.connection.execute(running.values(status="interrupted", completed_at=tx.now))
 
 
-def get(connection: Connection, tenant: Tenant, call_id: CallId) -> Call | None:
-    query = select(calls).where(
-        calls.c.id == call_id, calls.c.org_id == tenant.org_id, calls.c.project_id == tenant.project_id
-    )
-    row = connection.execute(query).first()
-    return None if row is None else _call(row)
-
-
 def load(connection: Connection, call_id: CallId) -> Call | None:
     row = connection.execute(select(calls).where(calls.c.id == call_id)).first()
     return None if row is None else _call(row)

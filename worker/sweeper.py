@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from harness.state import Ending
 from protocol.errors import Fault
 from protocol.ids import RunId
-from records import inbox, runs
+from records import idempotency, inbox, runs
 from records.database import Database
 from records.logs import logger
 from records.writer import Writer
@@ -41,6 +41,7 @@ class Sweeper:
                 await self.sweep()
                 if turn % LOOK_AT_WORKFLOWS_EVERY == LOOK_AT_WORKFLOWS_EVERY - 1:
                     await self.bury()
+                    await self._writer.commit(idempotency.sweep)
             except (Fault, RPCError) as error:
                 log.warning("sweep failed", reason=str(error))
             turn += 1

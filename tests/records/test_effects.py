@@ -241,7 +241,7 @@ async def test_a_new_attempt_of_a_call_voids_the_one_before_and_fences_it(world:
         ("response.delta", 2),
         ("call.completed", 2),
     ]
-    kept = await world.read(lambda connection: calls.get(connection, world.tenant, call_id))
+    kept = await world.read(lambda connection: calls.load(connection, call_id))
     assert kept is not None
     assert (kept.status, kept.attempt, kept.error, kept.stop_reason) == ("completed", 2, None, "stop")
 

@@ -51,9 +51,8 @@ def view(act: Envelope, diff: bytes | None = None, **words: str) -> str:
 def test_the_view_of_a_push_shows_the_whole_act() -> None:
     act = envelope({"title": "Fix", "body": "It was 1.\n"}, DIFF, tool="open_pull_request")
     assert (
-        render(canonical(act), diff=DIFF, advisory={"message": "done"}, headline="Approve?")
-        == f"""Approve?
-Tool: open_pull_request
+        render(canonical(act), diff=DIFF, advisory={"message": "done"})
+        == f"""Tool: open_pull_request
 Digest: {digest(act)}
 Arguments
   body

@@ -1,5 +1,6 @@
 """Text made visible: nothing is hidden, nothing is lost."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -7,9 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capabilities.visible import deceptions, lines, read_back, text_of, written
+from capabilities.visible import deceptions, lines, text_of, written
 
 ANY = st.text(st.characters(codec="utf-8")) | st.text(alphabet="\\u{x5c}\n \ta", max_size=20)
+
+
+_WRITTEN = re.compile(r"\\([ux])\{([0-9a-f]+)\}")
+
+
+def read_back(shown: str) -> str:
+    """The text that `written` was given (bytes that are no UTF-8 as surrogate escapes)."""
+
+    def char(found: re.Match[str]) -> str:
+        code = int(found[2], 16)
+        return chr(code + 0xDC00 if found[1] == "x" else code)
+
+    return _WRITTEN.sub(char, shown)
 
 
 def whole(block: Iterable[str]) -> str:
