@@ -1,16 +1,18 @@
 """OpenTelemetry spans of a run, its calls and its tools; nothing happens until an endpoint is set."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+EXPORT_S = 2.0
 _started = False
 
 
-def configure(process: str, endpoint: str | None) -> None:
-    """Export spans to an OTLP/HTTP endpoint; without one, spans cost nothing."""
+def configure(process: str, endpoint: str | None) -> Callable[[], None]:
+    """Export spans to an OTLP/HTTP endpoint, where there is one; what is returned sends the last of them."""
     global _started
     if endpoint is None:
-        return
+        return lambda: None
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
@@ -18,9 +20,11 @@ def configure(process: str, endpoint: str | None) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": f"rhone-{process}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")))
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=EXPORT_S)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     _started = True
+    return provider.shutdown
 
 
 def span(name: str, **attributes: str | int | None) -> AbstractContextManager[Any]:
