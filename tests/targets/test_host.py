@@ -6,7 +6,6 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from protocol.target import BoxPlace, BoxSpec, Command
 from targets.docker import DockerHost
 from targets.images import default_tag
 from tests.conformance.target_suite import box_id, eventually, execution_id, heard, ran
+from tests.targets.relay import Relay
 
 pytestmark = pytest.mark.docker
 
@@ -216,43 +216,6 @@ async def test_what_answers_in_the_agents_place_is_condemned(tmp_path: Path) -> 
     assert lost.value.code == "target.misbehaved"
     assert await host.boxes() == ()
     await host.close()
-
-
-class Relay:
-    """A way to the engine that can be cut."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._server: asyncio.Server
-        self._writers: list[asyncio.StreamWriter] = []
-
-    @classmethod
-    async def over(cls, path: Path) -> "Relay":
-        relay = cls(path)
-        await relay.mend()
-        return relay
-
-    async def mend(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, self._path)
-
-    async def cut(self) -> None:
-        self._server.close()
-        self._path.unlink()
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await asyncio.open_unix_connection("/var/run/docker.sock")
-        self._writers += [writer, ours]
-
-        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with suppress(OSError):
-                while data := await source.read(65536):
-                    sink.write(data)
-                    await sink.drain()
-                sink.write_eof()
-
-        await asyncio.gather(copy(reader, ours), copy(theirs, writer))
 
 
 @pytest.fixture
