@@ -16,6 +16,7 @@ from typing import Any
 
 import docker
 import httpx2
+import uvloop
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -247,5 +248,6 @@ async def serve(address: str, directory: Path, model_url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
     os._exit(0)
