@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from protocol.forge import ForgeRepository, PullRequest
-from targets.forge.rest import PullRow, RepositoryRow, Rest
+from targets.forge.rest import PullRow, RepositoryRow, Rest, each_row
 
 _PAGE = 50
 _PAGES = 10
@@ -22,31 +22,35 @@ class Gitea:
         return ForgeRepository(name=row.full_name, default_branch=row.default_branch)
 
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
-        rows = self._newest_first(head, base, "all")
+        # What is looked for is one that we may just have opened: a bounded look back is enough.
+        rows = self._newest_first(head, base, "all", pages=_PAGES)
         return await anext((row async for row in rows if row.head_id == head_id), None)
+
+    async def pull_requests(self, head: str, base: str) -> tuple[PullRequest, ...]:
+        return tuple([row async for row in self._newest_first(head, base, "all")])
 
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         draft = {"head": head, "base": base, "title": title, "body": body}
         answer = await self._rest.post(f"{self._path}/pulls", draft, about=self._about)
         if answer.status == 409:
-            there = await anext(self._newest_first(head, base, "open"), None)
+            there = await anext(self._newest_first(head, base, "open", pages=_PAGES), None)
             if there is not None:
                 return there
         return _noun(answer.read(PullRow))
 
-    async def _newest_first(self, head: str, base: str, state: str) -> AsyncGenerator[PullRequest]:
-        # The API filters by base, not by head. What is looked for is one that we may just have opened, so a
-        # bounded look back is enough.
-        for page in range(1, _PAGES + 1):
+    async def _newest_first(
+        self, head: str, base: str, state: str, *, pages: int | None = None
+    ) -> AsyncGenerator[PullRequest]:
+        """The API filters by base, not by head."""
+
+        async def page_of(page: int) -> list[PullRow]:
             query = {"state": state, "base_branch": base, "limit": _PAGE, "page": page}
-            answer = await self._rest.get(f"{self._path}/pulls", query, about=self._about)
-            rows = answer.read(list[PullRow])
-            for row in rows:
-                ours = row.head.repo_id == row.base.repo_id
-                if ours and (row.head.label, row.base.label) == (head, base):
-                    yield _noun(row)
-            if len(rows) < _PAGE:
-                return
+            return (await self._rest.get(f"{self._path}/pulls", query, about=self._about)).read(list[PullRow])
+
+        async for row in each_row(page_of, pages=pages):
+            ours = row.head.repo_id == row.base.repo_id
+            if ours and (row.head.label, row.base.label) == (head, base):
+                yield _noun(row)
 
 
 def _noun(row: PullRow) -> PullRequest:

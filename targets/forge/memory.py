@@ -31,9 +31,12 @@ class DirectoryForge:
         return ForgeRepository(name=self._name, default_branch=head.removeprefix("ref: refs/heads/"))
 
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
-        wanted = (head, base, head_id)
-        rows = [await self._current(row) for row in reversed(self._read())]
-        return next((row for row in rows if (row.head, row.base, row.head_id) == wanted), None)
+        rows = await self.pull_requests(head, base)
+        return next((row for row in rows if row.head_id == head_id), None)
+
+    async def pull_requests(self, head: str, base: str) -> tuple[PullRequest, ...]:
+        wanted = [row for row in reversed(self._read()) if (row.head, row.base) == (head, base)]
+        return tuple([await self._current(row) for row in wanted])
 
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         head_id = await self._mirror.branch_head(head)

@@ -1,6 +1,7 @@
 """The part of a forge that is not git: its REST API. Gitea took GitHub's shapes, so both are read here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from itertools import count
 from typing import Literal, Protocol, TypeVar
 
 import httpx2
@@ -29,6 +30,10 @@ class ForgeApi(Protocol):
         """The newest one, open or not, from branch `head` at `head_id` into `base`."""
         ...
 
+    async def pull_requests(self, head: str, base: str) -> tuple[PullRequest, ...]:
+        """Every one, open or not, from branch `head` into `base`, newest first."""
+        ...
+
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open one; where one is open already between these branches, that one."""
         ...
@@ -48,6 +53,21 @@ class PullRow(BaseModel):
     merged_at: str | None = None
     head: SideRow
     base: SideRow
+
+
+async def each_row(
+    page_of: Callable[[int], Awaitable[list[PullRow]]], *, pages: int | None = None
+) -> AsyncGenerator[PullRow]:
+    """The rows of a list, each once. A forge may give shorter pages than it was asked for, and a list may
+    shift while it is read, so only a page with nothing new is the end."""
+    seen: set[int] = set()
+    for page in count(1) if pages is None else range(1, pages + 1):
+        rows = [row for row in await page_of(page) if row.number not in seen]
+        if not rows:
+            return
+        for row in rows:
+            seen.add(row.number)
+            yield row
 
 
 class RepositoryRow(BaseModel):

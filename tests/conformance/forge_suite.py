@@ -49,6 +49,9 @@ class _Down:
     async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
         return None
 
+    async def pull_requests(self, head: str, base: str) -> tuple[PullRequest, ...]:
+        return ()
+
     async def open_pull_request(self, head: str, base: str, title: str, body: str) -> PullRequest:
         raise Unavailable("git.forge_unavailable", "down")
 
@@ -206,6 +209,34 @@ class ForgeSuite:
         assert (state.state, state.found) == ("done", None)
         assert state.pull_request is not None
         assert state.pull_request.state == "merged"
+
+    async def test_all_requests_of_a_branch_are_listed_the_newest_first(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        forge = world.worker()
+        assert await forge.api.pull_requests(BRANCH, "main") == ()
+        other = world.worker()
+        others, bundle, _ = await prepared_change(other, tmp_path / "other", "rhone/other")
+        await perform(other, _request(others), bundle)
+        push, bundle, started = await prepared_change(forge, tmp_path / "run")
+        first = await perform(forge, _request(push), bundle)
+        assert isinstance(first, Performed)
+        assert first.pull_request is not None
+        assert await forge.api.pull_requests(BRANCH, "main") == (first.pull_request,)
+
+        world.merge(first.pull_request.number)
+        started.box.commit({"more.txt": "more\n"}, "Fix more")
+        more = started.out()
+        again = (await forge.quarantine.prepare(started.grant, more)).push
+        second = await perform(forge, _request(again, "Fix more"), more)
+        assert isinstance(second, Performed)
+        assert second.pull_request is not None
+        listed = await forge.api.pull_requests(BRANCH, "main")
+        assert [(one.number, one.state) for one in listed] == [
+            (second.pull_request.number, "open"),
+            (first.pull_request.number, "merged"),
+        ]
+        assert listed[0].head_id == again.new
 
 
 def _push_as_colleague(world: World, branch: str) -> str:

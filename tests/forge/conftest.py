@@ -54,6 +54,9 @@ class GiteaWorld:
         """Gitea looks for conflicts in the background, and does not merge before it has."""
         until(lambda: self._post(f"/pulls/{number}/merge", {"Do": "merge"}))
 
+    def close(self, number: int) -> None:
+        assert self._call(f"/repos/{self.owner}/{self.name}/pulls/{number}", {"state": "closed"}, "PATCH")
+
     def protect(self, pattern: str) -> None:
         assert self._post("/branch_protections", {"rule_name": pattern, "enable_push": False})
 
@@ -68,9 +71,10 @@ class GiteaWorld:
     def _post(self, path: str, body: dict[str, object]) -> bool:
         return self._call(f"/repos/{self.owner}/{self.name}{path}", body)
 
-    def _call(self, path: str, body: dict[str, object]) -> bool:
+    def _call(self, path: str, body: dict[str, object], method: str = "POST") -> bool:
         headers = {"Authorization": f"token {self.gitea.token}"}
-        answer = httpx2.post(f"{self.gitea.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+        url = f"{self.gitea.url}/api/v1{path}"
+        answer = httpx2.request(method, url, json=body, headers=headers, timeout=30)
         return answer.is_success
 
     def _fresh(self, name: str) -> Path:

@@ -1,5 +1,6 @@
 """Whether what the ledger calls done is on the forge, asked of a forge made for the test."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,24 +27,29 @@ def deed(kind: str = "pull_request", **fields: Any) -> Deed:
     return Deed(RunId("run_1"), ToolExecutionId("tool_1"), kind, {**told, **fields})
 
 
+def pull(number: int, head_id: str = COMMIT, state: Any = "open") -> PullRequest:
+    return PullRequest(
+        number=number, url="http://f/1", head="rhone/x", base="main", head_id=head_id, state=state
+    )
+
+
 class World:
     """A forge with one repository: its pull requests, where its branches are, what they hold."""
 
-    def __init__(self, pulls: dict[str, int], heads: dict[str, str], history: dict[str, set[str]]) -> None:
+    def __init__(
+        self, pulls: Sequence[PullRequest], heads: dict[str, str], history: dict[str, set[str]]
+    ) -> None:
         self._pulls, self._heads, self._history = pulls, heads, history
         self._fetched: set[str] = set()
+        self.asked = 0
 
     def resolve(self, remote: str) -> Any:
         assert remote == "forge/o/r"
         return SimpleNamespace(api=self, mirror=self)
 
-    async def find_pull_request(self, head: str, base: str, head_id: str) -> PullRequest | None:
-        if head_id not in self._pulls:
-            return None
-        number = self._pulls[head_id]
-        return PullRequest(
-            number=number, url="http://f/1", head=head, base=base, head_id=head_id, state="open"
-        )
+    async def pull_requests(self, head: str, base: str) -> tuple[PullRequest, ...]:
+        self.asked += 1
+        return tuple(one for one in self._pulls if (one.head, one.base) == (head, base))
 
     async def branch_head(self, branch: str) -> str | None:
         return self._heads.get(branch)
@@ -68,27 +74,53 @@ async def look(world: Any, *deeds: Deed) -> list[str]:
 
 
 async def test_a_pull_request_that_is_there_is_no_finding() -> None:
-    assert await look(World({COMMIT: 1}, {}, {}), deed()) == []
+    assert await look(World([pull(1)], {}, {}), deed()) == []
 
 
 async def test_a_pull_request_that_is_not_there_is_found() -> None:
-    assert await look(World({OTHER: 1}, {}, {}), deed()) == [
-        f"no pull request from rhone/x at {COMMIT[:12]} is there"
-    ]
+    told = [f"no pull request from rhone/x at {COMMIT[:12]} is there"]
+    assert await look(World([], {}, {}), deed()) == told
+    assert await look(World([pull(2, OTHER)], {}, {}), deed()) == told
 
 
-async def test_a_second_pull_request_for_the_same_commit_is_found() -> None:
-    assert await look(World({COMMIT: 2}, {}, {}), deed()) == [
+async def test_another_pull_request_for_the_same_commit_is_found() -> None:
+    assert await look(World([pull(2)], {}, {}), deed()) == [
         "pull request 1 was opened, and 2 is there for the same"
     ]
 
 
+async def test_a_pull_request_that_is_there_more_than_once_is_found() -> None:
+    twice = [pull(3), pull(2, state="closed"), pull(1, state="closed")]
+    assert await look(World(twice, {}, {}), deed()) == [
+        "pull request 1 is there 3 times: 2, 3 is for the same"
+    ]
+
+
+async def test_more_pushes_to_the_same_open_pull_request_are_no_finding() -> None:
+    """It went on with its branch; both acts were told the same number."""
+    world = World([pull(1, OTHER)], {"rhone/x": OTHER}, {"rhone/x": {COMMIT, OTHER}})
+    assert await look(world, deed(), deed(commit=OTHER)) == []
+    assert world.asked == 1
+
+
+async def test_a_pull_request_whose_branch_lost_the_commit_is_found() -> None:
+    world = World([pull(1, OTHER)], {"rhone/x": OTHER, "main": OTHER}, {"rhone/x": {OTHER}, "main": {OTHER}})
+    assert await look(world, deed()) == [f"{COMMIT[:12]} is on neither rhone/x nor main"]
+
+
+async def test_a_closed_one_that_is_shown_where_its_branch_is_now_is_no_twin() -> None:
+    world = World([pull(2, OTHER), pull(1, OTHER, state="closed")], {}, {})
+    assert await look(world, deed(), deed(commit=OTHER, number=2)) == []
+    merged = World([pull(1, OTHER, state="merged")], {}, {})
+    assert await look(merged, deed()) == []
+
+
 async def test_a_push_is_on_its_branch_or_in_the_history_of_one() -> None:
     push = deed("push")
-    assert await look(World({}, {"rhone/x": COMMIT}, {}), push) == []
-    assert await look(World({}, {"rhone/x": OTHER}, {"rhone/x": {COMMIT, OTHER}}), push) == []
-    assert await look(World({}, {"main": OTHER}, {"main": {COMMIT, OTHER}}), push) == []
-    assert await look(World({}, {"main": OTHER}, {"main": {OTHER}}), push) == [
+    assert await look(World([], {"rhone/x": COMMIT}, {}), push) == []
+    assert await look(World([], {"rhone/x": OTHER}, {"rhone/x": {COMMIT, OTHER}}), push) == []
+    assert await look(World([], {"main": OTHER}, {"main": {COMMIT, OTHER}}), push) == []
+    assert await look(World([], {"main": OTHER}, {"main": {OTHER}}), push) == [
         f"{COMMIT[:12]} is on neither rhone/x nor main"
     ]
 

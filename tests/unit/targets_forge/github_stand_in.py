@@ -10,11 +10,13 @@ _DOCS = "https://docs.github.com/rest"
 
 
 class GitHubStandIn:
-    """One repository, `acme/demo`. A pull request follows its branch while it is open."""
+    """One repository, `acme/demo`. A pull request follows its branch while it is open. `page_size` is the
+    most that it gives at once, whatever is asked for."""
 
     def __init__(self, world: DirectoryWorld) -> None:
         self._world = world
         self.pulls: list[dict[str, object]] = []
+        self.page_size = 100
 
     def __call__(self, method: str, path: str, body: bytes) -> tuple[int, object]:
         parts = urlsplit(path)
@@ -41,7 +43,9 @@ class GitHubStandIn:
             if query["state"] in ("all", pull["state"])
             and (pull["head"], pull["base"]) == (head, query["base"])
         ]
-        return found[: int(query["per_page"])]
+        size = min(int(query["per_page"]), self.page_size)
+        page = int(query["page"])
+        return found[(page - 1) * size : page * size]
 
     def _open(self, draft: dict[str, str]) -> tuple[int, object]:
         pair = (draft["head"], draft["base"])

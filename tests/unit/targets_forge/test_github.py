@@ -68,6 +68,23 @@ async def test_a_refusal_is_told_in_its_words(world: GitHubWorld, tmp_path: Path
     assert caught.value.code == "git.forge_refused"
 
 
+async def test_a_list_is_read_to_its_end_however_short_its_pages_are(
+    world: GitHubWorld, tmp_path: Path
+) -> None:
+    forge = world.worker()
+    push, bundle, _ = await prepared_change(forge, tmp_path / "run")
+    act = PreparedPullRequest(push=push, base_branch="main", title="t", body="b")
+    await perform(forge, act, bundle)
+    for number in range(1, 5):
+        world.merge(number)
+        await forge.api.open_pull_request(push.branch, "main", "again", "")
+    for size in (1, 2, 3, 5, 100):
+        world.api.page_size = size
+        listed = await forge.api.pull_requests(push.branch, "main")
+        assert [one.number for one in listed] == [5, 4, 3, 2, 1]
+    assert await forge.api.find_pull_request(push.branch, "main", "0" * 40) is None
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "kind", "retry_after"),
     [
