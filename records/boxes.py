@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from protocol.ids import BoxId, RunId
 from protocol.noun import Moment, Noun
 from protocol.target import BoxPlace
-from records.columns import noun_of
+from records.columns import all_of, first_of
 from records.database import now
 from records.tables import boxes, trees
 from records.tx import Tx
@@ -102,15 +102,14 @@ def gone(tx: Tx, box_id: BoxId) -> None:
 
 def active(connection: Connection, run_id: RunId) -> Box | None:
     query = select(boxes).where(boxes.c.run_id == run_id, boxes.c.state == "active")
-    row = connection.execute(query).first()
-    return None if row is None else noun_of(Box, row)
+    return first_of(Box, connection.execute(query))
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Box]:
     """Those that were finished."""
     finished = select(boxes).where(boxes.c.run_id == run_id, boxes.c.state != "making")
     query = finished.order_by(boxes.c.created_at, boxes.c.generation)
-    return [noun_of(Box, row) for row in connection.execute(query)]
+    return all_of(Box, connection.execute(query))
 
 
 def to_reap(connection: Connection) -> list[Box]:
@@ -137,7 +136,7 @@ def stale(connection: Connection) -> list[tuple[BoxId, RunId]]:
 
 def _placed(connection: Connection, *states: str) -> list[Box]:
     query = select(boxes).where(boxes.c.state.in_(states)).order_by(boxes.c.created_at)
-    return [noun_of(Box, row) for row in connection.execute(query)]
+    return all_of(Box, connection.execute(query))
 
 
 def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> None:
@@ -152,8 +151,7 @@ def last_tree(connection: Connection, run_id: RunId, *, before: int | None = Non
     query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc()).limit(1)
     if before is not None:
         query = query.where(trees.c.step < before)
-    row = connection.execute(query).first()
-    return None if row is None else noun_of(Tree, row)
+    return first_of(Tree, connection.execute(query))
 
 
 def bundles(connection: Connection, run_id: RunId) -> list[str]:

@@ -19,7 +19,7 @@ from protocol.noun import Noun
 from protocol.principal import Tenant
 from protocol.run import Call
 from protocol.usage import Usage
-from records.columns import AnyRow, noun_of
+from records.columns import AnyRow, all_of, first_of
 from records.conflicts import insert_unless_there
 from records.tables import calls
 from records.tx import Tx
@@ -127,21 +127,14 @@ def interrupt(tx: Tx, run_id: RunId) -> None:
 
 
 def load(connection: Connection, call_id: CallId) -> Call | None:
-    row = connection.execute(select(calls).where(calls.c.id == call_id)).first()
-    return None if row is None else _call(row)
+    return first_of(Call, connection.execute(select(calls).where(calls.c.id == call_id)))
 
 
 def list_calls(connection: Connection, run_id: RunId) -> list[Call]:
-    query = (
-        select(calls).where(calls.c.run_id == run_id).order_by(calls.c.step, calls.c.created_at, calls.c.id)
-    )
-    return [_call(row) for row in connection.execute(query)]
+    query = select(calls).where(calls.c.run_id == run_id)
+    return all_of(Call, connection.execute(query.order_by(calls.c.step, calls.c.created_at, calls.c.id)))
 
 
 def _settle(tx: Tx, call_id: CallId, attempt: int, **values: Any) -> AnyRow | None:
     settled = values | {"of": call_id, "by": attempt, "completed_at": tx.now}
     return tx.connection.execute(_SETTLE, settled).first()
-
-
-def _call(row: AnyRow) -> Call:
-    return noun_of(Call, row)

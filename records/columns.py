@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import Dialect, Row, Text
+from sqlalchemy import ColumnElement, CursorResult, Dialect, Row, Select, Table, Text, and_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from protocol.noun import rfc3339
+from protocol.principal import Tenant
 
 
 def to_ms(at: datetime) -> datetime:
@@ -17,14 +18,29 @@ def to_ms(at: datetime) -> datetime:
 
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
-
-
 N = TypeVar("N", bound=BaseModel)
 
 
 def noun_of(noun: type[N], row: AnyRow) -> N:
     """The noun whose fields are columns of a row."""
     return noun.model_validate({name: getattr(row, name) for name in noun.model_fields})
+
+
+def first_of(noun: type[N], found: CursorResult[Any]) -> N | None:
+    row = found.first()
+    return None if row is None else noun_of(noun, row)
+
+
+def all_of(noun: type[N], found: CursorResult[Any]) -> list[N]:
+    return [noun_of(noun, row) for row in found]
+
+
+def selected(noun: type[BaseModel], table: Table) -> Select[Any]:
+    return select(*(table.c[name] for name in noun.model_fields))
+
+
+def owned_by(tenant: Tenant, table: Table) -> ColumnElement[bool]:
+    return and_(table.c.org_id == tenant.org_id, table.c.project_id == tenant.project_id)
 
 
 class Instant(TypeDecorator[datetime]):

@@ -4,24 +4,24 @@ A claim is refused once the run or the execution is over, and where an approval 
 same transaction. Whoever claims later fences off whoever claimed before: only the newest epoch may settle.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
-from sqlalchemy import Connection, Select, Update, bindparam, select, update
+from sqlalchemy import Connection, Update, bindparam, select, update
 
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost, EffectRow
 from protocol.ids import CheckpointId, RunId, ToolExecutionId
 from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect
 from records import bodies, checkpoints
-from records.columns import noun_of
+from records.columns import all_of, first_of, selected
 from records.conflicts import insert_unless_there
 from records.tables import effects, tool_executions
 from records.tx import Tx
 
 # Statements that every step executes are built once: building one costs ten times its execution.
 _OF = effects.c.tool_execution_id == bindparam("of")
-_ONE = select(*(effects.c[name] for name in EffectRow.model_fields)).where(_OF)
+_ONE = selected(EffectRow, effects).where(_OF)
 _CLAIM = (
     update(effects)
     .where(_OF, effects.c.state.in_(("intent", "claimed")))
@@ -128,18 +128,13 @@ def abandon_claims(tx: Tx, run_id: RunId) -> None:
 
 
 def get(connection: Connection, execution: ToolExecutionId) -> EffectRow | None:
-    row = connection.execute(_ONE, {"of": execution}).first()
-    return None if row is None else noun_of(EffectRow, row)
+    return first_of(EffectRow, connection.execute(_ONE, {"of": execution}))
 
 
 def list_effects(connection: Connection, run_id: RunId) -> list[EffectRow]:
-    query = _select().where(effects.c.run_id == run_id).order_by(effects.c.tool_execution_id)
-    return [noun_of(EffectRow, row) for row in connection.execute(query)]
+    query = selected(EffectRow, effects).where(effects.c.run_id == run_id)
+    return all_of(EffectRow, connection.execute(query.order_by(effects.c.tool_execution_id)))
 
 
 def _of(execution: ToolExecutionId, *states: str) -> Update:
     return update(effects).where(effects.c.tool_execution_id == execution, effects.c.state.in_(states))
-
-
-def _select() -> Select[Any]:
-    return select(*(effects.c[name] for name in EffectRow.model_fields))

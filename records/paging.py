@@ -8,11 +8,11 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import orjson
 from pydantic import Field
-from sqlalchemy import ColumnElement, Connection, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, literal, tuple_
 
 from protocol.errors import InvalidRequest
 from protocol.noun import Noun, rfc3339
-from records.columns import AnyRow, Instant
+from records.columns import AnyRow, Instant, N, noun_of
 
 T = TypeVar("T")
 
@@ -46,6 +46,14 @@ def page_of(
         return Page(rows, None)
     rows = rows[: request.limit]
     return Page(rows, _encode([getattr(rows[-1], str(column.key)) for column in columns]))
+
+
+def page_of_nouns(
+    noun: type[N], connection: Connection, query: Select[Any], table: Table, request: PageRequest
+) -> Page[N]:
+    """One page in the order in which they were made."""
+    rows, cursor = page_of(connection, query, (table.c.created_at, table.c.id), request)
+    return Page([noun_of(noun, row) for row in rows], cursor)
 
 
 def _bound(columns: Sequence[ColumnElement[Any]], cursor: str) -> list[ColumnElement[Any]]:

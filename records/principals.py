@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 from protocol.ids import KeyId, OrgId, PrincipalId, ProjectId, fresh
 from protocol.noun import Noun
 from protocol.principal import Caller, Key, Principal, Scope, Tenant
-from records.columns import noun_of
+from records.columns import first_of, owned_by, selected
 from records.conflicts import insert_unless_there
-from records.paging import Page, PageRequest, page_of
+from records.paging import Page, PageRequest, page_of_nouns
 from records.tables import keys, orgs, principals, projects
 from records.tx import Tx
 
@@ -58,14 +58,11 @@ def set_roles(tx: Tx, tenant: Tenant, principal_id: PrincipalId, roles: tuple[st
 
 
 def get(connection: Connection, tenant: Tenant, principal_id: PrincipalId) -> Principal | None:
-    row = connection.execute(_principals(tenant).where(principals.c.id == principal_id)).first()
-    return None if row is None else noun_of(Principal, row)
+    return first_of(Principal, connection.execute(_principals(tenant).where(principals.c.id == principal_id)))
 
 
 def list_principals(connection: Connection, tenant: Tenant, page: PageRequest) -> Page[Principal]:
-    order = (principals.c.created_at, principals.c.id)
-    rows, cursor = page_of(connection, _principals(tenant), order, page)
-    return Page([noun_of(Principal, row) for row in rows], cursor)
+    return page_of_nouns(Principal, connection, _principals(tenant), principals, page)
 
 
 def create_key(tx: Tx, tenant: Tenant, new: NewKey) -> Key | None:
@@ -78,13 +75,11 @@ def create_key(tx: Tx, tenant: Tenant, new: NewKey) -> Key | None:
 
 
 def key(connection: Connection, tenant: Tenant, key_id: KeyId) -> Key | None:
-    row = connection.execute(_keys(tenant).where(keys.c.id == key_id)).first()
-    return None if row is None else noun_of(Key, row)
+    return first_of(Key, connection.execute(_keys(tenant).where(keys.c.id == key_id)))
 
 
 def list_keys(connection: Connection, tenant: Tenant, page: PageRequest) -> Page[Key]:
-    rows, cursor = page_of(connection, _keys(tenant), (keys.c.created_at, keys.c.id), page)
-    return Page([noun_of(Key, row) for row in rows], cursor)
+    return page_of_nouns(Key, connection, _keys(tenant), keys, page)
 
 
 def revoke_key(tx: Tx, tenant: Tenant, key_id: KeyId) -> Key | None:
@@ -122,12 +117,8 @@ def roles_of(connection: Connection, principal_id: PrincipalId) -> tuple[str, ..
 
 
 def _principals(tenant: Tenant) -> Select[Any]:
-    columns = (principals.c[name] for name in Principal.model_fields)
-    return select(*columns).where(
-        principals.c.org_id == tenant.org_id, principals.c.project_id == tenant.project_id
-    )
+    return selected(Principal, principals).where(owned_by(tenant, principals))
 
 
 def _keys(tenant: Tenant) -> Select[Any]:
-    columns = (keys.c[name] for name in Key.model_fields)
-    return select(*columns).where(keys.c.org_id == tenant.org_id, keys.c.project_id == tenant.project_id)
+    return selected(Key, keys).where(owned_by(tenant, keys))

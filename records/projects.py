@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, insert
 
 from protocol.ids import OrgId, ProjectId, fresh
 from protocol.noun import Moment, Noun
-from records.columns import noun_of
-from records.paging import Page, PageRequest, page_of
+from records.columns import first_of, selected
+from records.paging import Page, PageRequest, page_of_nouns
 from records.tables import projects
 from records.tx import Tx
 
@@ -27,8 +27,7 @@ def create(tx: Tx, org_id: OrgId, name: str) -> Project:
 
 
 def get(connection: Connection, org_id: OrgId, project_id: ProjectId) -> Project | None:
-    row = connection.execute(_of(org_id).where(p.id == project_id)).first()
-    return None if row is None else noun_of(Project, row)
+    return first_of(Project, connection.execute(_of(org_id).where(p.id == project_id)))
 
 
 def list_projects(
@@ -37,9 +36,8 @@ def list_projects(
     query = _of(org_id)
     if only is not None:
         query = query.where(p.id == only)
-    rows, cursor = page_of(connection, query, (p.created_at, p.id), page)
-    return Page([noun_of(Project, row) for row in rows], cursor)
+    return page_of_nouns(Project, connection, query, projects, page)
 
 
 def _of(org_id: OrgId) -> Select[Any]:
-    return select(*(projects.c[name] for name in Project.model_fields)).where(p.org_id == org_id)
+    return selected(Project, projects).where(p.org_id == org_id)

@@ -18,7 +18,7 @@ from protocol.principal import Tenant
 from protocol.run import Limits, Run, RunRequest, RunStatus, WaitingFor
 from protocol.usage import Usage, add
 from records import blocks, bodies
-from records.columns import AnyRow
+from records.columns import AnyRow, owned_by
 from records.conflicts import insert_unless_there
 from records.database import now
 from records.paging import Page, PageRequest, page_of
@@ -220,7 +220,7 @@ def list_runs(
     session_id: SessionId | None = None,
     status: RunStatus | None = None,
 ) -> Page[Run]:
-    query = _select().where(runs.c.org_id == tenant.org_id, runs.c.project_id == tenant.project_id)
+    query = _select().where(owned_by(tenant, runs))
     if session_id is not None:
         query = query.where(runs.c.session_id == session_id)
     if status is not None:
@@ -274,11 +274,7 @@ def open_of(
     limit: int,
 ) -> list[RunId]:
     """The tenant's runs that have not ended, oldest first; each filter that is given narrows them."""
-    query = select(runs.c.id).where(
-        runs.c.completed_at.is_(None),
-        runs.c.org_id == tenant.org_id,
-        runs.c.project_id == tenant.project_id,
-    )
+    query = select(runs.c.id).where(runs.c.completed_at.is_(None), owned_by(tenant, runs))
     if session_id is not None:
         query = query.where(runs.c.session_id == session_id)
     if status is not None:

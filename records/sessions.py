@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, update
 
 from protocol.ids import SessionId, is_id
 from protocol.noun import Noun
 from protocol.principal import Tenant
 from protocol.session import Session, SessionDefaults, SessionPatch, SessionRequest
-from records.columns import noun_of
+from records.columns import first_of, owned_by, selected
 from records.conflicts import insert_unless_there
-from records.paging import Page, PageRequest, page_of
+from records.paging import Page, PageRequest, page_of_nouns
 from records.tables import sessions
 from records.tx import Tx
 
@@ -44,13 +44,11 @@ def get(connection: Connection, tenant: Tenant, name: str) -> Session | None:
     if not name.isprintable():
         return None
     column = s.id if is_id("sess_", name) else s.external_session_id
-    row = connection.execute(_select(tenant).where(column == name)).first()
-    return None if row is None else noun_of(Session, row)
+    return first_of(Session, connection.execute(_select(tenant).where(column == name)))
 
 
 def list_sessions(connection: Connection, tenant: Tenant, page: PageRequest) -> Page[Session]:
-    rows, cursor = page_of(connection, _select(tenant), (s.created_at, s.id), page)
-    return Page([noun_of(Session, row) for row in rows], cursor)
+    return page_of_nouns(Session, connection, _select(tenant), sessions, page)
 
 
 def patch(tx: Tx, tenant: Tenant, session_id: SessionId, change: SessionPatch) -> Session | None:
@@ -84,13 +82,10 @@ def resume(tx: Tx, tenant: Tenant, session_id: SessionId) -> Session | None:
 
 
 def _change(tx: Tx, tenant: Tenant, session_id: SessionId, **values: Any) -> Session | None:
-    mine = update(sessions).where(
-        s.id == session_id, s.org_id == tenant.org_id, s.project_id == tenant.project_id
-    )
+    mine = update(sessions).where(s.id == session_id, owned_by(tenant, sessions))
     tx.connection.execute(mine.values(**values, updated_at=tx.now))
     return get(tx.connection, tenant, session_id)
 
 
 def _select(tenant: Tenant) -> Select[Any]:
-    columns = (sessions.c[name] for name in Session.model_fields)
-    return select(*columns).where(s.org_id == tenant.org_id, s.project_id == tenant.project_id)
+    return selected(Session, sessions).where(owned_by(tenant, sessions))

@@ -10,7 +10,7 @@ from protocol.ids import SnapshotId
 from protocol.noun import JSONObject
 from protocol.principal import Tenant
 from records import bodies
-from records.columns import AnyRow, noun_of
+from records.columns import AnyRow, all_of, owned_by
 from records.conflicts import insert_unless_there
 from records.tables import evidence, policies, snapshots
 from records.tx import Tx
@@ -25,7 +25,7 @@ def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot) -> bool:
 
 
 def get(connection: Connection, tenant: Tenant, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
-    mine = _select().where(snapshots.c.org_id == tenant.org_id, snapshots.c.project_id == tenant.project_id)
+    mine = _select().where(owned_by(tenant, snapshots))
     row = connection.execute(mine.where(snapshots.c.id == snapshot_id)).first()
     return None if row is None else _snapshot(connection, row)
 
@@ -52,7 +52,7 @@ def add_evidence(tx: Tx, snapshot_id: SnapshotId, kind: str, body: JSONObject) -
 
 def list_evidence(connection: Connection, snapshot_id: SnapshotId) -> list[Evidence]:
     query = select(evidence).where(evidence.c.snapshot_id == snapshot_id).order_by(evidence.c.ordinal)
-    return [noun_of(Evidence, row) for row in connection.execute(query)]
+    return all_of(Evidence, connection.execute(query))
 
 
 def keep_policy(tx: Tx, policy_digest: str, text: str) -> None:

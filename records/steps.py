@@ -5,7 +5,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from protocol.event import StepCompleted, StepStarted
 from protocol.ids import CallId, RunId
 from protocol.run import Step
-from records.columns import noun_of
+from records.columns import all_of, first_of
 from records.conflicts import insert_unless_there
 from records.tables import steps
 from records.tx import Tx
@@ -50,10 +50,9 @@ def interrupt(tx: Tx, run_id: RunId) -> None:
 
 def get(connection: Connection, run_id: RunId, index: int) -> Step | None:
     query = select(steps).where(steps.c.run_id == run_id, steps.c.index == index)
-    row = connection.execute(query).first()
-    return None if row is None else noun_of(Step, row)
+    return first_of(Step, connection.execute(query))
 
 
 def list_steps(connection: Connection, run_id: RunId) -> list[Step]:
     query = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.index)
-    return [noun_of(Step, row) for row in connection.execute(query)]
+    return all_of(Step, connection.execute(query))
