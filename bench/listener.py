@@ -51,7 +51,8 @@ class Listener(asyncio.Protocol):
 
 async def listen(port: int, path: str, headers: Mapping[str, str]) -> Listener:
     told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAccept: text/event-stream\r\n{told}\r\n"
+    own = "Host: 127.0.0.1\r\nConnection: close\r\nAccept: text/event-stream\r\n"
+    request = f"GET {path} HTTP/1.1\r\n{own}{told}\r\n"
     loop = asyncio.get_running_loop()
     _, listener = await loop.create_connection(lambda: Listener(request.encode()), "127.0.0.1", port)
     return listener

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import docker
 import httpx2
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -31,6 +32,7 @@ from records.bus import bus_for
 from records.database import Database
 from records.hints import Hints
 from records.writer import Writer
+from targets.engine import INSTALLATION
 from workflows.options import WORKFLOW_TASK_TIMEOUT
 
 COMES_UP_S = 30.0
@@ -148,11 +150,22 @@ async def fresh_stack(
             yield made
         finally:
             await made.end()
+            _remove_boxes(home)
             writer.close()
             await hints.close()
             database.close()
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _remove_boxes(home: Home) -> None:
+    """What this stack's workers, and the baseline's, have left on the engine of the machine."""
+    own = home.installation.read_text().strip() if home.installation.exists() else ""
+    engine = docker.from_env()
+    for label in filter(None, (own, str(home.root))):
+        for container in engine.containers.list(all=True, filters={"label": f"{INSTALLATION}={label}"}):
+            container.remove(force=True)
+    engine.close()
 
 
 def free_port() -> int:
