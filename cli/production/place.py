@@ -51,6 +51,8 @@ class Place:
     def tell_compose(self, images: Images, cache: Path, *, group: int) -> None:
         """`group` may speak to the Docker engine."""
         told = {
+            # Containers and volumes are called by the installation: another directory has its own.
+            "RHONE_PROJECT": f"rhone-{self.home.installation.read_text().strip()[-8:]}",
             "RHONE_HOME": str(self.root),
             "RHONE_CACHE": str(cache),
             "RHONE_CONFIG_DIR": str(self.config),

@@ -54,10 +54,12 @@ def test_the_shipped_configuration_is_one_that_rhone_takes() -> None:
 def test_compose_is_told_every_name_that_its_file_needs(tmp_path: Path) -> None:
     needed = {part.split(":?")[0] for part in _compose_file().split("${")[1:] if ":?" in part.split("}")[0]}
     place = Place(tmp_path)
-    place.root.mkdir()
+    place.home.root.mkdir(parents=True)
+    place.home.installation.write_text("01abcdefgh\n")
     place.tell_compose(IMAGES, tmp_path / "cache", group=999)
     told = dict(line.split("=", 1) for line in place.compose_environment.read_text().splitlines())
     assert needed <= told.keys()
+    assert told["RHONE_PROJECT"] == "rhone-abcdefgh"
     assert told["RHONE_HOME"] == str(place.root)
 
 
