@@ -159,12 +159,12 @@ class Boxes(ports.Boxes):
         await self._writer.commit(unit, runs=[run_id])
 
     async def _discard(self, run_id: RunId, box_id: BoxId, place: BoxPlace | None) -> None:
-        """A container that cannot be removed now, or is only just being made, is left to the reaper."""
+        """Without its row, a container that cannot be removed now, or is still being made, is an orphan."""
         try:
+            await self._writer.commit(lambda tx: boxes.discard(tx, box_id), runs=[run_id])
             if place is not None:
                 await self._places.drop(run_id)
                 await self._host.remove(place)
-            await self._writer.commit(lambda tx: boxes.discard(tx, box_id), runs=[run_id])
         except Fault as fault:
             log.warning("a box that was not finished is left to the reaper", reason=fault.message)
 

@@ -16,6 +16,15 @@ TOOL = "count_non_idempotent_write"
 ONE_SHOT = {"kind": "tool", "name": TOOL, "approval": "ask"}
 RISKY = {"kind": "tool", "name": TOOL}
 BASH = {"kind": "tool", "name": "bash", "approval": "ask"}
+PICK = {
+    "kind": "client_tool",
+    "name": "pick_file",
+    "description": "Lets the user pick a file.",
+    "input_schema": {"type": "object", "properties": {"folder": {"type": "string"}}},
+    "effect": "read_only",
+    "approval": "ask",
+    "timeout_ms": 60_000,
+}
 CHANGED = "I got: A person changed the arguments of this call to "
 
 SCRIPT = r"""
@@ -30,6 +39,13 @@ text = "I got: {last_result}"
 when = "^a risky act"
 [[scenarios.turns]]
 tool_calls = [{ name = "count_non_idempotent_write", arguments = { note = "risky" } }]
+[[scenarios.turns]]
+text = "I got: {last_result}"
+
+[[scenarios]]
+when = "^a file"
+[[scenarios.turns]]
+tool_calls = [{ name = "pick_file", arguments = { folder = "a" } }]
 [[scenarios.turns]]
 text = "I got: {last_result}"
 
@@ -127,6 +143,28 @@ async def test_an_act_that_is_changed_and_then_denied_is_not_done(stack: Stack) 
     told = await stack.ended(run)
     assert stack.counted(told) == []
     assert told[-1]["output_text"] == CHANGED + '{"note": "that"}\nA person denied this call: neither'
+
+
+async def test_the_application_gets_the_arguments_that_a_person_changed(stack: Stack) -> None:
+    run = await stack.create("a file", capabilities=[PICK])
+    await stack.decide(await stack.checkpoint(run), "approve", arguments={"folder": "b"})
+    await stack.decide(await stack.checkpoint(run, 2), "approve")
+    handed = await stack.checkpoint(run, 3)
+    assert (handed.kind, handed.arguments) == ("client_tool", {"folder": "b"})
+    assert handed.tool_execution_id is not None
+    await stack.submit(run, handed.tool_execution_id, {"output": "b/c.txt"})
+    told = await stack.ended(run)
+    assert told[-1]["output_text"] == CHANGED + '{"folder": "b"}\nb/c.txt'
+
+
+async def test_an_edit_that_a_cancel_overtakes_does_nothing(stack: Stack) -> None:
+    run = await stack.create("one act", capabilities=[ONE_SHOT])
+    checkpoint = await stack.checkpoint(run)
+    await stack.waits(run)
+    await stack.cancel(run)
+    await stack.decide(checkpoint, "approve", arguments={"note": "that"})
+    told = await stack.ended(run)
+    assert (told[-1]["type"], stack.counted(told)) == ("run.cancelled", [])
 
 
 @pytest.mark.docker
