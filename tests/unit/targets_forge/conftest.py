@@ -1,6 +1,7 @@
 """A directory that stands for a forge, and workers beside it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,16 +20,11 @@ _TOKEN = SecretRef(kind="env", name="FORGE_TOKEN")
 class DirectoryWorld:
     """`forge/acme/demo` in a directory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, pristine: Path) -> None:
         self.root = root
         self.origin = root / "forge" / "acme" / "demo.git"
-        self.origin.mkdir(parents=True)
         self._made = 0
-        git(self.origin, "init", "-q", "--bare", "-b", "main")
-        first = Tree(root / "first")
-        git(root, "init", "-q", "-b", "main", "first")
-        first.commit({"README.md": "demo\n", "src/app.py": "print('one')\n"}, "Begin")
-        first.git("push", "-q", str(self.origin), "main")
+        shutil.copytree(pristine, self.origin)
 
     def forges(
         self,
@@ -74,9 +70,21 @@ class DirectoryWorld:
         return self.root / f"{name}-{self._made}"
 
 
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository with its first commit, which every world begins with a copy of."""
+    root = tmp_path_factory.mktemp("pristine")
+    origin, first = root / "demo.git", Tree(root / "first")
+    git(root, "init", "-q", "--bare", "--template=", "-b", "main", str(origin))
+    git(root, "init", "-q", "--template=", "-b", "main", "first")
+    first.commit({"README.md": "demo\n", "src/app.py": "print('one')\n"}, "Begin")
+    first.git("push", "-q", str(origin), "main")
+    return origin
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> DirectoryWorld:
-    return DirectoryWorld(tmp_path / "world")
+def world(tmp_path: Path, pristine: Path) -> DirectoryWorld:
+    return DirectoryWorld(tmp_path / "world", pristine)
 
 
 @pytest.fixture

@@ -76,7 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         authorization = self.headers.get("Authorization", "")
         server.requests.append((self.path, authorization))
-        server.token_in_arguments |= _in_any_command_line(TOKEN) or _in_any_command_line(authorization)
+        asked_by_git = not self.path.startswith(_API)
+        server.token_in_arguments |= asked_by_git and _in_any_command_line(TOKEN, authorization or TOKEN)
         server.held.set()
         server.hang.wait(30)
         if server.status is not None:
@@ -152,8 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _in_any_command_line(text: str) -> bool:
-    return bool(text) and any(text in command for command in command_lines())
+def _in_any_command_line(*texts: str) -> bool:
+    return any(text in command for command in command_lines() for text in texts)
 
 
 def command_lines() -> Iterator[str]:

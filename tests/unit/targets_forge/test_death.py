@@ -47,6 +47,7 @@ async def test_the_act_is_on_the_forge_once(world: DirectoryWorld, tmp_path: Pat
     (tmp_path / "bundle").write_bytes(bundle)
     reached, released = tmp_path / "reached", tmp_path / "released"
     hook = world.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir()
     if dies == "in the push":
         hook.write_text(f"#!/bin/sh\ntouch {reached}\nwhile ! test -e {released}; do sleep 0.02; done\n")
         hook.chmod(0o755)

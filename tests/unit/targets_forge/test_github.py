@@ -48,8 +48,8 @@ class GitHubWorld:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[GitHubWorld]:
-    behind = DirectoryWorld(tmp_path / "world")
+def world(tmp_path: Path, pristine: Path) -> Iterator[GitHubWorld]:
+    behind = DirectoryWorld(tmp_path / "world", pristine)
     git(behind.origin, "config", "http.receivepack", "true")
     with serving(behind.root / "forge") as served:
         yield GitHubWorld(behind, served)
