@@ -37,7 +37,11 @@ class Looks(ports.Looks):
         bundles = [self._database.blobs.get(digest) for digest in line.bundles]
         known = await self._known.get(order.run_id)
         grant = known.snapshot.document.repository
-        mirror = self._forges.resolve(f"{grant.forge}/{grant.repository}").mirror if grant else None
+        mirror = None
+        if grant is not None:
+            mirror = self._forges.resolve(f"{grant.forge}/{grant.repository}").mirror
+            # Another worker's mirror may be the one that the run was seeded from.
+            await mirror.require(grant.base_commit, grant.base_branch)
         trees = self._forges.trees
         if order.path is not None:
             return await trees.file(bundles, tree.commit, order.path, mirror=mirror)

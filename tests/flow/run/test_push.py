@@ -1,5 +1,6 @@
 """Runs on a repository of a real forge: what they hand in, and what is refused before anybody is asked."""
 
+import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import pytest_asyncio
 
 from cli.gitea import Gitea
+from gateway.engine import TemporalEngine
 from protocol.ids import RunId
 from tests.invariants import assert_standing_invariants
 from tests.stack import Event, Stack, docker, of_type
 from tests.temporal_server import TemporalServer
+from workflows.messages import Look, Looked
 
 pytestmark = [
     pytest.mark.temporal,
@@ -97,6 +100,15 @@ class Forged:
 
     async def ended(self, text: str, repository: str, **choice: str) -> list[Event]:
         return await self.stack.ended(await self.start(text, repository, **choice), within=90)
+
+    async def look(self, run: RunId, path: str | None = None) -> Looked:
+        engine = TemporalEngine(self.stack.server.address, self.stack.namespace)
+        return await engine.look(Look(run_id=run, path=path))
+
+    async def seen(self, run: RunId, path: str | None = None) -> bytes:
+        looked = await self.look(run, path)
+        assert looked.blob is not None, looked
+        return self.stack.database.blobs.get(looked.blob)
 
     def head(self, repository: str, branch: str) -> str | None:
         return self.gitea.ref(self.gitea.admin_user, repository, branch)
@@ -212,3 +224,39 @@ async def test_what_a_repository_plants_runs_nowhere_outside_the_box_from_clone_
     assert pull["html_url"] in told[-1]["output_text"]
     assert forged.head(repository, BRANCH) == pull["head"]["sha"]
     assert not mark.exists()
+
+
+HOSTILE = [
+    "no.txt",
+    "../x",
+    "/etc/passwd",
+    ".git/config",
+    "fix.txt/x",
+    "..",
+    ":fix.txt",
+    "--batch",
+    "\x00",
+    "a\nb",
+]
+
+
+async def test_what_a_run_saved_is_seen_by_any_worker_and_nothing_else_is(forged: Forged) -> None:
+    repository = forged.repository({})
+    run = await forged.start("nothing", repository)
+    await forged.stack.ended(run)
+    diff = await forged.seen(run)
+    assert b"+++ b/fix.txt\n@@ -0,0 +1 @@\n+unsaved\n" in diff
+    assert await forged.seen(run, "fix.txt") == b"unsaved\n"
+    assert await forged.seen(run, "/workspace/README.md") == b"demo\n"
+    for path in [*HOSTILE, "x" * 5_000]:
+        looked = await forged.look(run, path)
+        assert (looked.blob, looked.code) == (None, "target.not_found"), path
+    shutil.rmtree(forged.stack.data / "mirrors")
+    assert await forged.seen(run) == diff
+
+
+async def test_a_run_that_saved_nothing_says_so(forged: Forged) -> None:
+    run = await forged.stack.create("talk")
+    await forged.stack.ended(run)
+    looked = await forged.look(run)
+    assert (looked.blob, looked.code) == (None, "run.diff_unavailable")
