@@ -1,5 +1,8 @@
 """Bodies of the run's own ports: claimed and resolved, listening, waiting, interrupted, ended."""
 
+import asyncio
+from contextlib import suppress
+
 from temporalio import activity
 
 from capabilities.branch import default_branch
@@ -13,7 +16,8 @@ from harness.state import Ending, RunState
 from protocol.capability import RepositoryGrant
 from protocol.errors import Refused, Unavailable
 from protocol.event import CapabilityResolved, NameCount
-from protocol.ids import SnapshotId, derived
+from protocol.ids import RunId, SnapshotId, derived
+from protocol.inbox import Cancel, Interrupt
 from protocol.noun import rfc3339
 from records import checkpoints, inbox, principals, runs, snapshots
 from records.database import Database
@@ -70,6 +74,7 @@ class Runs(ports.Runs):
         self._forges = forges
         self._authority = authority
         self._idle_release_s = idle_release_s
+        self._behind: set[asyncio.Task[None]] = set()
 
     @activity.defn(name="open_run")
     async def open(self, ref: RunRef) -> Opening:
@@ -95,15 +100,26 @@ class Runs(ports.Runs):
 
     @activity.defn(name="listen")
     async def listen(self, order: Listen) -> Heard:
+        """What was said since. Who works for the run looks for stops that it has not heard, so a stop is
+        acknowledged before it is heard; all else behind it, and again after the wake-up of a sweep."""
         items = await self._database.read(
             lambda connection: inbox.take(connection, order.run_id, order.after)
         )
-        if items:
-            last = items[-1].position
-            await self._writer.commit(
-                lambda tx: inbox.acknowledge(tx, order.run_id, last), runs=[order.run_id]
-            )
+        last = items[-1].position if items else order.after
+        if any(isinstance(item.message, Cancel | Interrupt) for item in items):
+            await self._acknowledge(order.run_id, last)
+        else:
+            task = asyncio.create_task(self._acknowledge_behind(order.run_id, last))
+            self._behind.add(task)
+            task.add_done_callback(self._behind.discard)
         return Heard(items=tuple(items))
+
+    async def _acknowledge(self, run_id: RunId, position: int) -> None:
+        await self._writer.commit(lambda tx: inbox.acknowledge(tx, run_id, position), runs=[run_id])
+
+    async def _acknowledge_behind(self, run_id: RunId, position: int) -> None:
+        with suppress(Unavailable):
+            await self._acknowledge(run_id, position)
 
     @activity.defn(name="pause")
     async def pause(self, order: Pause) -> None:
