@@ -18,8 +18,8 @@ class Catalogue:
     """Declared tools by name. `extra` declares more than the built-in ones, as tests and plugins do."""
 
     def __init__(self, extra: Iterable[ToolDefinition] = ()) -> None:
-        self._tools: dict[str, ToolDefinition] = {}
-        for definition in (*built_in(), *extra):
+        self._tools = {definition.name: definition for definition in built_in()}
+        for definition in extra:
             fault = schema_fault(definition.input_schema)
             if definition.name in self._tools or fault:
                 raise ValueError(f"tool {definition.name!r}: {fault or 'it is declared twice'}")

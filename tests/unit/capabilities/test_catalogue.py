@@ -40,6 +40,11 @@ def test_every_built_in_tool_is_described_closed_and_well_formed() -> None:
         assert len(tool.description) < 600
 
 
+def test_every_schema_of_ours_is_one_that_a_tool_may_have() -> None:
+    assert [schema_fault(tool.input_schema) for tool in built_in()] == [None] * len(built_in())
+    assert len({tool.name for tool in built_in()}) == len(built_in())
+
+
 def test_further_tools_can_be_declared() -> None:
     catalogue = Catalogue([COUNTING])
     assert catalogue.get("count_write") == COUNTING
