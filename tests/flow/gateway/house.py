@@ -269,8 +269,11 @@ async def house(
                     token = await made.key(roles=("admin",), name="admin")
                     client.headers["Authorization"] = f"Bearer {token}"
                 yield made
-            server.should_exit = server.force_exit = True
-            await serving
+            # uvicorn looks for `should_exit` ten times a second, which is longer than most tests
+            serving.cancel()
+            await asyncio.wait([serving])
+            for listening in server.servers:
+                listening.close()
             await asyncio.to_thread(worker.close)
             await bus.close()
 
