@@ -73,6 +73,50 @@ async def test_two_hundred_live_streams_live_through_fifty_deaths_of_the_gateway
         await assert_standing_invariants(stack, stack.runs)
 
 
+async def test_of_a_hundred_starts_with_one_key_at_two_gateways_one_is_made(
+    temporal_server: TemporalServer, cache: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    async with Stack(data, temporal_server, cache, SCRIPT) as stack:
+        await stack.start_worker()
+        shared = {
+            "RHONE_TEMPORAL_ADDRESS": temporal_server.address,
+            "RHONE_TEMPORAL_NAMESPACE": stack.namespace,
+            "RHONE_DATABASE_URL": stack.database.url,
+            "RHONE_HINTS_DIR": str(data / "hints"),
+            "RHONE_CONFIG": str(data / "rhone.toml"),
+        }
+        gateways = [GatewayProcess(tmp_path / name, **shared) for name in ("one", "two")]
+        for gateway in gateways:
+            await gateway.listens()
+        async with plain_client(gateways[0].address) as one, plain_client(gateways[1].address) as two:
+
+            async def start(client: httpx2.AsyncClient, text: str, key: str) -> httpx2.Response:
+                body = {"input": text, "model": "m"}
+                return await client.post("/v1/runs", json=body, headers={"Idempotency-Key": key})
+
+            answers = await asyncio.gather(*(start((one, two)[n % 2], "x", "k") for n in range(100)))
+            made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+            refused = {answer.json()["error"]["code"] for answer in answers if answer.status_code != 201}
+            assert len(made) == 1
+            assert refused <= {"idempotency.in_progress"}
+            other_body = await start(two, "y", "k")
+            assert (other_body.status_code, other_body.json()["error"]["code"]) == (
+                409,
+                "idempotency.conflict",
+            )
+            other_key = await start(two, "x", "l")
+            assert other_key.status_code == 201
+            stack.runs += [RunId(run) for run in (*made, other_key.json()["id"])]
+        for gateway in gateways:
+            gateway.process.kill()
+        count = await stack.read(lambda connection: connection.scalar(select(func.count(tables.runs.c.id))))
+        assert count == len(set(stack.runs)) == 2
+        for run in stack.runs:
+            assert (await stack.ended(run))[-1]["type"] == "run.completed"
+        await assert_standing_invariants(stack, stack.runs)
+
+
 async def _begun(gateway: GatewayProcess, key: str) -> RunId:
     """Asked for under one key until it is acknowledged, as a caller does whose gateway dies."""
     while True:
