@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from capabilities.arguments import schema_fault
+from capabilities.offer import Missing, Offer, Offered
+from protocol.capability import Capability, ClientToolCapability, ToolCapability, label
 from protocol.digest import digest
 from protocol.noun import JSON, JSONObject
 from protocol.tool import Effect, ToolDefinition, ToolSource
@@ -32,6 +34,47 @@ class Catalogue:
     def digest_of(self, name: str) -> str | None:
         """The digest of a tool's definition as it is now; None where there is no such tool."""
         return self._digests.get(name)
+
+    def offers(self, capability: Capability) -> Offered:
+        """What is here for a capability: a declared tool, or the definition that a client tool brings."""
+        if isinstance(capability, ClientToolCapability):
+            return (self._client_tool(capability),)
+        if not isinstance(capability, ToolCapability):
+            reason = f"capabilities of the kind {capability.kind!r} are not supported"
+            return (Missing(name=label(capability), rule="capability.unsupported", reason=reason),)
+        definition = self.get(capability.name)
+        if definition is None:
+            reason = f"there is no tool {capability.name!r}"
+            return (Missing(name=capability.name, rule="catalogue.unknown", reason=reason),)
+        return (
+            Offer(
+                kind="tool",
+                name=definition.name,
+                source_identity=f"rhone:{definition.source}",
+                definition=definition,
+                digest=self._digests[definition.name],
+            ),
+        )
+
+    def _client_tool(self, capability: ClientToolCapability) -> Offer | Missing:
+        if capability.name in self._tools:
+            reason = f"{capability.name!r} is the name of a tool of ours"
+            return Missing(name=capability.name, rule="catalogue.name_taken", reason=reason)
+        definition = ToolDefinition(
+            name=capability.name,
+            description=capability.description,
+            input_schema=capability.input_schema,
+            source="client",
+            effect=capability.effect,
+        )
+        return Offer(
+            kind="client_tool",
+            name=definition.name,
+            source_identity="request",
+            definition=definition,
+            digest=definition_digest(definition),
+            timeout_ms=capability.timeout_ms,
+        )
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._tools))

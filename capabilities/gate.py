@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from capabilities.arguments import check_value
-from capabilities.request import asked_approval, label
+from capabilities.request import asked_approval
 from capabilities.verdict import Asker, PolicyQuestion, Verdict, repository_facts
-from protocol.capability import CapabilitySnapshot, Grant
+from protocol.capability import CapabilitySnapshot, Grant, label
 from protocol.noun import JSONObject, Noun
 
 
@@ -51,9 +51,10 @@ def question_for(
     return PolicyQuestion(
         principal=Asker(id=document.principal, roles=roles),
         tool=grant.name,
-        kind="client_tool" if grant.kind == "client_tool" else "tool",
+        kind=grant.kind,
         source=grant.definition.source,
         effect=grant.effect,
+        attributes=grant.attributes,
         target=kind if kind in ("workspace", "browser", "client") else None,
         approval=asked_approval(asked),
         labels=labels,

@@ -93,7 +93,16 @@ class Policy:
             question.principal.id,
             question.principal.roles,
             question.tool,
-            (("kind", question.kind), ("source", question.source), ("effect", question.effect)),
+            tuple(
+                sorted(
+                    {
+                        **question.attributes,
+                        "kind": question.kind,
+                        "source": question.source,
+                        "effect": question.effect,
+                    }.items()
+                )
+            ),
         )
         request = {
             "principal": {"type": "Principal", "id": question.principal.id},

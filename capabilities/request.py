@@ -117,9 +117,3 @@ def plain(approval: Approval | None) -> Literal["auto", "ask"] | None:
 def asked_approval(capability: Capability | None) -> Literal["auto", "ask"] | None:
     known = isinstance(capability, ToolCapability | ClientToolCapability)
     return plain(capability.approval) if known else None
-
-
-def label(capability: Capability) -> str:
-    """What a denial calls a capability of any kind."""
-    names = (getattr(capability, field, None) for field in ("name", "server", "ref", "scope"))
-    return next(str(name) for name in names if name is not None)

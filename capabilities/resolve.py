@@ -2,18 +2,16 @@
 
 from typing import Literal
 
-from capabilities.catalogue import Catalogue, definition_digest
-from capabilities.request import asked_approval, label, wanted
+from capabilities.offer import Missing, Offer, Shelf
+from capabilities.request import asked_approval, wanted
 from capabilities.verdict import Asker, DecisionPoint, PolicyQuestion, Verdict, repository_facts
 from protocol.capability import (
     Capability,
-    ClientToolCapability,
     Denial,
     Downgrade,
     Grant,
     RepositoryGrant,
     SnapshotDocument,
-    ToolCapability,
 )
 from protocol.ids import RunId
 from protocol.noun import Noun
@@ -33,18 +31,19 @@ class ResolveRequest(Noun):
     labels: tuple[str, ...] = ()
 
 
-def resolve(request: ResolveRequest, catalogue: Catalogue, policy: DecisionPoint) -> SnapshotDocument:
+def resolve(request: ResolveRequest, shelf: Shelf, policy: DecisionPoint) -> SnapshotDocument:
     requested = wanted(request.capabilities, request.tools, request.target, request.repository is not None)
     flat: list[Grant | Denial | Downgrade] = []
     granted: set[str] = set()
     for capability in requested:
-        if label(capability) in granted:
-            reason = f"{label(capability)!r} is already granted under another definition"
-            flat.append(_denial(capability, "request.duplicate", reason))
-            continue
-        answer = _answer(request, capability, catalogue, policy)
-        granted.update(part.name for part in answer if isinstance(part, Grant))
-        flat.extend(answer)
+        for offer in shelf.offers(capability):
+            if offer.name in granted:
+                reason = f"{offer.name!r} is already granted under another definition"
+                flat.append(_denial(capability, offer.name, "request.duplicate", reason))
+                continue
+            answer = _answer(request, capability, offer, policy)
+            granted.update(part.name for part in answer if isinstance(part, Grant))
+            flat.extend(answer)
     return SnapshotDocument(
         run_id=request.run_id,
         requested=requested,
@@ -60,40 +59,17 @@ def resolve(request: ResolveRequest, catalogue: Catalogue, policy: DecisionPoint
 
 
 def _answer(
-    request: ResolveRequest, capability: Capability, catalogue: Catalogue, policy: DecisionPoint
+    request: ResolveRequest, capability: Capability, offer: Offer | Missing, policy: DecisionPoint
 ) -> tuple[Grant | Denial | Downgrade, ...]:
-    if not isinstance(capability, ToolCapability | ClientToolCapability):
-        reason = f"capabilities of the kind {capability.kind!r} are not supported"
-        return (_denial(capability, "capability.unsupported", reason),)
-    definition = _definition(capability, catalogue)
-    if definition is None:
-        reason = f"there is no tool {capability.name!r}"
-        return (_denial(capability, "catalogue.unknown", reason),)
-    if isinstance(capability, ClientToolCapability) and catalogue.get(capability.name) is not None:
-        reason = f"{capability.name!r} is the name of a tool of ours"
-        return (_denial(capability, "catalogue.name_taken", reason),)
-    missing = _missing(request, definition)
+    if isinstance(offer, Missing):
+        return (_denial(capability, offer.name, offer.rule, offer.reason),)
+    missing = _missing(request, offer.definition)
     if missing is not None:
-        return (_denial(capability, "target.missing", missing),)
-    verdict = policy.decide(_question(request, capability, definition))
+        return (_denial(capability, offer.name, "target.missing", missing),)
+    verdict = policy.decide(_question(request, capability, offer))
     if verdict.answer == "deny":
-        return (_denial(capability, verdict.rule, verdict.reason),)
-    known = catalogue.digest_of(capability.name)
-    return _granted(capability, definition, known or definition_digest(definition), verdict)
-
-
-def _definition(
-    capability: ToolCapability | ClientToolCapability, catalogue: Catalogue
-) -> ToolDefinition | None:
-    if isinstance(capability, ToolCapability):
-        return catalogue.get(capability.name)
-    return ToolDefinition(
-        name=capability.name,
-        description=capability.description,
-        input_schema=capability.input_schema,
-        source="client",
-        effect=capability.effect,
-    )
+        return (_denial(capability, offer.name, verdict.rule, verdict.reason),)
+    return _granted(capability, offer, verdict)
 
 
 def _missing(request: ResolveRequest, definition: ToolDefinition) -> str | None:
@@ -105,15 +81,14 @@ def _missing(request: ResolveRequest, definition: ToolDefinition) -> str | None:
     return None
 
 
-def _question(
-    request: ResolveRequest, capability: ToolCapability | ClientToolCapability, definition: ToolDefinition
-) -> PolicyQuestion:
+def _question(request: ResolveRequest, capability: Capability, offer: Offer) -> PolicyQuestion:
     return PolicyQuestion(
         principal=request.principal,
-        tool=definition.name,
-        kind=capability.kind,
-        source=definition.source,
-        effect=definition.effect,
+        tool=offer.name,
+        kind=offer.kind,
+        source=offer.definition.source,
+        effect=offer.definition.effect,
+        attributes=offer.attributes,
         target=request.target.kind if request.target else None,
         approval=asked_approval(capability),
         labels=request.labels,
@@ -121,32 +96,29 @@ def _question(
     )
 
 
-def _granted(
-    capability: ToolCapability | ClientToolCapability,
-    definition: ToolDefinition,
-    pinned: str,
-    verdict: Verdict,
-) -> tuple[Grant | Downgrade, ...]:
+def _granted(capability: Capability, offer: Offer, verdict: Verdict) -> tuple[Grant | Downgrade, ...]:
     asked = asked_approval(capability)
     given: Literal["auto", "ask"] = "ask" if verdict.answer == "ask" or asked == "ask" else "auto"
     tightened = verdict.answer == "allow" and given == "ask"
-    client = isinstance(capability, ClientToolCapability)
     grant = Grant(
-        kind=capability.kind,
-        name=definition.name,
-        source_identity="request" if client else f"rhone:{definition.source}",
-        definition=definition,
-        definition_digest=pinned,
-        effect=definition.effect,
+        kind=offer.kind,
+        name=offer.name,
+        source_identity=offer.source_identity,
+        definition=offer.definition,
+        definition_digest=offer.digest,
+        effect=offer.definition.effect,
         approval=given,
         rules=("request.ask", *verdict.rules) if tightened else verdict.rules,
-        timeout_ms=capability.timeout_ms if isinstance(capability, ClientToolCapability) else None,
+        attributes=offer.attributes,
+        argument_constraints=offer.argument_constraints,
+        hosts=offer.hosts,
+        timeout_ms=offer.timeout_ms,
     )
     if asked != "auto" or given != "ask":
         return (grant,)
     downgrade = Downgrade(
-        kind=capability.kind,
-        name=definition.name,
+        kind=offer.kind,
+        name=offer.name,
         asked="auto",
         given="ask",
         rule=verdict.rule,
@@ -155,5 +127,5 @@ def _granted(
     return grant, downgrade
 
 
-def _denial(capability: Capability, rule: str, reason: str) -> Denial:
-    return Denial(kind=capability.kind, name=label(capability), rule=rule, reason=reason)
+def _denial(capability: Capability, name: str, rule: str, reason: str) -> Denial:
+    return Denial(kind=capability.kind, name=name, rule=rule, reason=reason)

@@ -5,7 +5,7 @@ No policy engine is loaded here: workflow code and the resolver know these words
 
 from typing import Literal, Protocol
 
-from protocol.capability import RepositoryGrant
+from protocol.capability import GrantKind, RepositoryGrant
 from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect, ToolSource
 
@@ -51,9 +51,10 @@ class PolicyQuestion(Noun):
 
     principal: Asker
     tool: str
-    kind: Literal["tool", "client_tool"] = "tool"
+    kind: GrantKind = "tool"
     source: ToolSource
     effect: Effect
+    attributes: dict[str, str] = {}
     target: Literal["workspace", "browser", "client"] | None = None
     approval: Literal["auto", "ask"] | None = None
     labels: tuple[str, ...] = ()

@@ -79,6 +79,13 @@ Capability = Annotated[
     Field(discriminator="kind"),
 ]
 
+
+def label(capability: Capability) -> str:
+    """What a capability of any kind is called, as in a denial of it."""
+    names = (getattr(capability, field, None) for field in ("name", "server", "ref", "scope"))
+    return next(str(name) for name in names if name is not None)
+
+
 GrantKind = Literal[
     "tool",
     "client_tool",
@@ -98,7 +105,8 @@ GrantKind = Literal[
 
 
 class Grant(Noun):
-    """One thing that the run may do. `definition_digest` pins the raw definition; drift stops the call."""
+    """One thing that the run may do. `definition_digest` pins the raw definition; drift stops the call.
+    `attributes` is what rules may ask of it besides its kind, source and effect."""
 
     kind: GrantKind
     name: str
@@ -108,6 +116,7 @@ class Grant(Noun):
     effect: Effect
     approval: Literal["auto", "ask"]
     rules: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
     argument_constraints: JSONObject = {}
     hosts: tuple[str, ...] = ()
     timeout_ms: int | None = None

@@ -28,12 +28,14 @@ class Prepared(Noun):
 
 
 class Doing(Noun):
-    """One tool execution under way. `key` is the same at each try: it names the effect to the outside."""
+    """One tool execution under way. `key` is the same at each try: it names the effect to the outside.
+    `definition_digest` is that of the tool as it is now, None where it is gone."""
 
     execution: ToolExecution
     snapshot: CapabilitySnapshot
     grant: Grant
     timeout_ms: int
+    definition_digest: str | None = None
 
     @property
     def key(self) -> str:

@@ -3,12 +3,10 @@
 from collections import OrderedDict
 
 from capabilities.arguments import check_arguments
-from capabilities.catalogue import Catalogue
 from capabilities.envelope import Act as Facts
 from capabilities.envelope import envelope_of
 from capabilities.gate import Allow, Ask, Deny, ToolCallFacts, gate, question_for
 from capabilities.policy import Policy
-from protocol.capability import Grant
 from protocol.checkpoint import Envelope
 from protocol.errors import Refused
 from protocol.tool import ToolExecution
@@ -16,6 +14,7 @@ from records import snapshots
 from records.database import Database
 from worker.act import Doing, Prepared
 from worker.known_runs import KnownRun, Standing
+from worker.sources import Sources
 
 KEPT = 32
 
@@ -23,9 +22,9 @@ KEPT = 32
 class Gatekeeper:
     """Fit, gate and envelope of a call; policies are compiled once per digest."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, current: Policy) -> None:
+    def __init__(self, database: Database, sources: Sources, current: Policy) -> None:
         self._database = database
-        self._catalogue = catalogue
+        self._sources = sources
         self._policies: OrderedDict[str, Policy] = OrderedDict({current.digest: current})
 
     def unfit(self, known: KnownRun, execution: ToolExecution) -> str | None:
@@ -39,13 +38,20 @@ class Gatekeeper:
         fault = check_arguments(definition, execution.arguments)
         return f"The arguments do not fit {execution.tool!r}: {fault}" if fault else None
 
-    async def decide(self, known: KnownRun, standing: Standing) -> Allow | Ask | Deny:
+    async def digest_now(self, known: KnownRun, execution: ToolExecution) -> str | None:
+        """The digest of the tool's definition as it is now; None where it is gone, or was never granted."""
+        grant = known.snapshot.grant_for(execution.tool)
+        return await self._sources.digest_now(known, grant) if grant else None
+
+    async def decide(
+        self, known: KnownRun, standing: Standing, definition_digest: str | None
+    ) -> Allow | Ask | Deny:
         """The gate: grant, definition and policy, with the arguments; the stricter answer wins."""
         execution = standing.execution
         grant = known.snapshot.grant_for(execution.tool)
         facts = ToolCallFacts(
             tool=execution.tool,
-            definition_digest=self._definition_now(execution, grant),
+            definition_digest=definition_digest,
             arguments=execution.arguments,
             now=standing.now,
         )
@@ -66,7 +72,7 @@ class Gatekeeper:
                 snapshot_id=known.snapshot.id,
                 policy_digest=document.policy_digest,
                 definition=doing.grant.definition,
-                definition_digest=self._definition_now(doing.execution, doing.grant) or "",
+                definition_digest=doing.definition_digest or "",
                 tool_execution_id=doing.execution.id,
                 arguments=doing.execution.arguments,
                 target=target if isinstance(target, str) else None,
@@ -76,12 +82,6 @@ class Gatekeeper:
                 push=prepared.push,
             )
         )
-
-    def _definition_now(self, execution: ToolExecution, grant: Grant | None) -> str | None:
-        """The digest of the definition as it is now; a client tool's own is the one in the request."""
-        if execution.source == "client":
-            return grant.definition_digest if grant else None
-        return self._catalogue.digest_of(execution.tool)
 
     async def _policy(self, digest: str) -> Policy:
         found = self._policies.get(digest)

@@ -6,7 +6,6 @@ from contextlib import suppress
 from temporalio import activity
 
 from capabilities.branch import default_branch
-from capabilities.catalogue import Catalogue
 from capabilities.policy import Policy
 from capabilities.resolve import ResolveRequest, resolve
 from capabilities.signing import Signer
@@ -33,6 +32,7 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.interrupts import take_up
 from worker.known_runs import KnownRuns
 from worker.lineage import inherited
+from worker.sources import Sources
 from workflows import ports
 from workflows.messages import (
     Expiry,
@@ -175,8 +175,8 @@ class Runs(ports.Runs):
 class Authority:
     """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
 
-    def __init__(self, catalogue: Catalogue, policy: Policy, signer: Signer) -> None:
-        self._catalogue = catalogue
+    def __init__(self, sources: Sources, policy: Policy, signer: Signer) -> None:
+        self._sources = sources
         self._policy = policy
         self._signer = signer
 
@@ -187,6 +187,7 @@ class Authority:
         if run.capability_snapshot_id is not None:
             return
         roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
+        shelf = await self._sources.stock(record, record.request.capabilities)
         document = resolve(
             ResolveRequest(
                 run_id=run.id,
@@ -196,7 +197,7 @@ class Authority:
                 target=run.target,
                 repository=repository,
             ),
-            self._catalogue,
+            shelf,
             self._policy,
         )
         policy_text = self._policy.document().decode()

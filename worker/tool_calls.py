@@ -107,10 +107,11 @@ class ToolCalls(ports.ToolCalls):
         unfit = self._gatekeeper.unfit(known, execution)
         if unfit is not None:
             return await self._results.settle(known, execution, None, failure(unfit))
-        verdict = await self._gatekeeper.decide(known, standing)
+        definition = await self._gatekeeper.digest_now(known, execution)
+        verdict = await self._gatekeeper.decide(known, standing, definition)
         if isinstance(verdict, Deny):
             return await self._results.deny(known, execution, verdict)
-        doing = _doing(known, execution)
+        doing = _doing(known, execution, definition)
         if not isinstance(verdict, Ask):
             if execution.source == "client":
                 return await self._asking.client_tool(known, doing)
@@ -147,7 +148,7 @@ class ToolCalls(ports.ToolCalls):
         await self._writer.commit(lambda tx: runs.set_running(tx, run_id), runs=[run_id])
         match checkpoint.status:
             case "approved" | "redeemed":
-                return await self._asking.client_tool(known, _doing(known, execution))
+                return await self._asking.client_tool(known, _doing(known, execution, None))
             case "answered" if checkpoint.kind == "outcome_unknown":
                 return await self._resolved(known, standing, checkpoint, stop)
             case "answered":
@@ -207,7 +208,7 @@ class ToolCalls(ports.ToolCalls):
     ) -> ActResult:
         """Claim and perform: the one way to an effect."""
         execution = standing.execution
-        doing = _doing(known, execution)
+        doing = _doing(known, execution, await self._gatekeeper.digest_now(known, execution))
         act = self._workbench.act_for(known, execution)
         if _can_reattach(standing):
             assert standing.effect is not None
@@ -294,12 +295,18 @@ class ToolCalls(ports.ToolCalls):
         return asked
 
 
-def _doing(known: KnownRun, execution: ToolExecution) -> Doing:
+def _doing(known: KnownRun, execution: ToolExecution, definition_digest: str | None) -> Doing:
     grant = known.snapshot.grant_for(execution.tool)
     if grant is None:
         raise Refused("capability.not_granted", f"{execution.tool!r} is not granted in this run")
     limit = grant.timeout_ms or known.record.run.limits.tool_timeout_ms
-    return Doing(execution=execution, snapshot=known.snapshot, grant=grant, timeout_ms=limit)
+    return Doing(
+        execution=execution,
+        snapshot=known.snapshot,
+        grant=grant,
+        timeout_ms=limit,
+        definition_digest=definition_digest,
+    )
 
 
 def _can_reattach(standing: Standing) -> bool:

@@ -46,6 +46,7 @@ from worker.places import Places
 from worker.reaper import Reaper
 from worker.runs import Authority, Runs
 from worker.settings import Settings
+from worker.sources import Sources
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
 from worker.workbench import RecordedOutput, Workbench
@@ -126,6 +127,7 @@ class Parts:
         self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
         catalogue = Catalogue(counting_definitions() if counting else ())
+        sources = Sources(catalogue)
         policy = policy_of(config, base_dir)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         known, heads = KnownRuns(database), Heads(database)
@@ -138,8 +140,9 @@ class Parts:
             RecordedOutput(database, writer),
             counting,
             {name: entry.env for name, entry in config.targets.items()},
+            sources,
         )
-        gatekeeper = Gatekeeper(database, catalogue, policy)
+        gatekeeper = Gatekeeper(database, sources, policy)
         failpoints = Failpoints(settings.failpoints)
         asking = Asking(writer, config.checkpoints.expires_in_s)
         self.runs = Runs(
@@ -149,7 +152,7 @@ class Parts:
             heads,
             inflight,
             forges,
-            Authority(catalogue, policy, signer),
+            Authority(sources, policy, signer),
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)

@@ -20,6 +20,7 @@ from worker.counting_acts import Counting
 from worker.forge_acts import Hand
 from worker.known_runs import KnownRun
 from worker.places import Places
+from worker.sources import Sources
 from worker.workspace_acts import Files, OutputLog, Shell
 
 FILE_TOOLS = frozenset({"read_file", "write_file", "edit_file", "glob", "grep"})
@@ -36,6 +37,7 @@ class Workbench:
         output: OutputLog,
         counting: Counting | None,
         environments: dict[str, dict[str, str]],
+        sources: Sources,
     ) -> None:
         self._places = places
         self._forges = forges
@@ -43,6 +45,7 @@ class Workbench:
         self._output = output
         self._counting = counting
         self._environments = environments
+        self._sources = sources
 
     def is_question(self, execution: ToolExecution) -> bool:
         return execution.source == "native" and execution.tool == ASK_USER
@@ -63,6 +66,10 @@ class Workbench:
             return self._counting
         if execution.source == "client" or self.is_question(execution):
             return Nothing()
+        grant = known.snapshot.grant_for(execution.tool)
+        act = self._sources.act(known, grant) if grant else None
+        if act is not None:
+            return act
         raise Refused("tool.no_body", f"this worker cannot act as {execution.tool!r}")
 
     def view(self, doing: Doing, envelope: Envelope, prepared: Prepared) -> str:
