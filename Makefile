@@ -30,7 +30,7 @@ check: $(STAMP) ## Format, lint, types, import rules, shape and fast tests
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "$(FAST)"
+	$(BIN)/pytest -n 2 --hypothesis-profile=fast -m "$(FAST)"
 
 test: ## Set up, then run every test
 	tools/setup --for-tests

@@ -4,9 +4,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli.setup.settings import SetupSettings
 from tests.temporal_server import TemporalServer
+
+settings.register_profile("fast", max_examples=20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -48,7 +48,7 @@ def test_the_default_branch_is_in_the_grammar() -> None:
     assert branch_fault(name, base="main") is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.text(alphabet="aZ09_-./+@{}~^:\\ \x7fé", min_size=1, max_size=8))
 @example("a.lock.b")
 def test_what_we_take_git_takes(name: str) -> None:

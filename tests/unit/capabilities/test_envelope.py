@@ -148,7 +148,7 @@ def test_rewritten_advisory_words_change_nothing(arguments: JSONObject, one: str
     assert first == second == envelope_of(act(arguments))
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(ARGUMENTS, ARGUMENTS)
 def test_nothing_outside_the_advisory_list_is_ignored(one: JSONObject, other: JSONObject) -> None:
     same = canonical(one) == canonical(other)

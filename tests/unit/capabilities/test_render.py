@@ -200,7 +200,7 @@ def without_digest(shown: str) -> str:
     return re.sub(r"(?m)^Digest: .*\n", "", shown)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(ARGUMENTS, ARGUMENTS)
 def test_two_acts_never_look_the_same(one: JSONObject, other: JSONObject) -> None:
     same = canonical(one) == canonical(other)

@@ -43,7 +43,7 @@ def drawn(char: str) -> bool:
     return char == " " or unicodedata.category(char)[0] in "LMNPS"
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(ANY)
 def test_a_line_is_read_back_exactly_and_draws_every_character(text: str) -> None:
     line = written(text)
@@ -52,7 +52,7 @@ def test_a_line_is_read_back_exactly_and_draws_every_character(text: str) -> Non
     assert not line.endswith(" ")
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(ANY)
 def test_a_block_is_read_back_exactly_and_draws_every_character(text: str) -> None:
     block = list(lines(text))

@@ -87,7 +87,11 @@ def read(wire: bytes, pieces: int, **settings_: Any) -> Heard:
     return Heard(events if answer.over else events + answer.last(parser.end()))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=2 * settings.default.max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(frames, max_size=10), st.integers(1, 7), st.booleans(), st.booleans())
 def test_any_frames_make_a_stream_that_keeps_its_invariants(
     wire: list[bytes], pieces: int, show_reasoning: bool, think_tags: bool
@@ -102,7 +106,7 @@ def test_any_frames_make_a_stream_that_keeps_its_invariants(
         assert all(end.arguments_state == "truncated" for end in heard.calls)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.text(max_size=40), st.lists(st.integers(0, 40), max_size=5))
 def test_text_cut_anywhere_is_the_same_text(content: str, cuts: list[int]) -> None:
     """The wire may cut inside a character: between the two escapes of a surrogate pair."""
@@ -114,7 +118,7 @@ def test_text_cut_anywhere_is_the_same_text(content: str, cuts: list[int]) -> No
     assert read(raw, 11).text == content, escaped
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-MAX_SAFE, MAX_SAFE) | st.text(max_size=5),
