@@ -87,16 +87,28 @@ class Transcript:
         match body:
             case told.ResponseDelta() | told.ThinkingDelta():
                 self._delta(body)
-            case told.CallStarted() | told.CallAttemptVoided() | told.CallCompleted() | told.CallFailed():
-                yield from self._call(body)
-            case (
-                told.ToolRequested()
-                | told.ToolDenied()
-                | told.ToolStarted()
-                | told.ToolOutput()
-                | told.ToolCompleted()
-            ):
-                yield from self._tool(body)
+            case told.CallStarted():
+                if body.attempt == 1:
+                    yield Line(f"── step {body.step}, {body.model}", "quiet")
+            case told.CallAttemptVoided():
+                self._calls[body.call_id] = _Call(body.attempt + 1)
+                yield Line(f"(the model broke off; attempt {body.attempt} is void)", "quiet")
+            case told.CallFailed():
+                self._calls.pop(body.call_id, None)
+                yield Line(f"✗ the model call failed: {_error(body.error)}", "bad")
+            case told.CallCompleted():
+                yield from self._calls.pop(body.call_id, _Call(body.attempt)).lines()
+            case told.ToolRequested():
+                self._tools[body.tool_execution_id] = _Tool()
+                yield Line(f"▸ {body.tool} {_arguments(body)}".rstrip(), "loud")
+            case told.ToolDenied():
+                yield Line(f"  ✗ denied by {_shown(body.rule)}: {_shown(body.reason)}", "bad")
+            case told.ToolStarted():
+                yield from self._started(body)
+            case told.ToolOutput():
+                yield from self._output(body)
+            case told.ToolCompleted():
+                yield from self._done(body)
             case told.CheckpointOpened():
                 yield Line(f"■ waits for {_kind(body.kind)}: {body.checkpoint_id}", "loud")
                 yield from (Line(f"  {line}") for line in self._view(body.checkpoint_id).splitlines())
@@ -112,44 +124,14 @@ class Transcript:
         if body.attempt == call.attempt:
             call.add(body.block, body.delta, thinking=isinstance(body, told.ThinkingDelta))
 
-    def _call(
-        self, body: told.CallStarted | told.CallAttemptVoided | told.CallCompleted | told.CallFailed
-    ) -> Iterator[Line]:
-        if isinstance(body, told.CallStarted):
-            if body.attempt == 1:
-                yield Line(f"── step {body.step}, {body.model}", "quiet")
-            return
-        call = self._calls.pop(body.call_id, None)
-        if isinstance(body, told.CallAttemptVoided):
-            self._calls[body.call_id] = _Call(body.attempt + 1)
-            yield Line(f"(the model broke off; attempt {body.attempt} is void)", "quiet")
-        elif isinstance(body, told.CallFailed):
-            yield Line(f"✗ the model call failed: {_error(body.error)}", "bad")
-        elif call is not None:
-            yield from call.lines()
+    def _started(self, body: told.ToolStarted) -> Iterator[Line]:
+        before = self._tools.get(body.tool_execution_id, _Tool())
+        self._tools[body.tool_execution_id] = _Tool(body.attempt)
+        if body.attempt > max(before.attempt, 1):
+            yield Line(f"  started anew, attempt {body.attempt}", "quiet")
 
-    def _tool(
-        self,
-        body: told.ToolRequested | told.ToolDenied | told.ToolStarted | told.ToolOutput | told.ToolCompleted,
-    ) -> Iterator[Line]:
-        if isinstance(body, told.ToolRequested):
-            self._tools[body.tool_execution_id] = _Tool()
-            yield Line(f"▸ {body.tool} {_arguments(body)}".rstrip(), "loud")
-            return
+    def _output(self, body: told.ToolOutput) -> Iterator[Line]:
         tool = self._tools.setdefault(body.tool_execution_id, _Tool())
-        if isinstance(body, told.ToolDenied):
-            yield Line(f"  ✗ denied by {_shown(body.rule)}: {_shown(body.reason)}", "bad")
-        elif isinstance(body, told.ToolStarted):
-            if body.attempt > max(tool.attempt, 1):
-                yield Line(f"  started anew, attempt {body.attempt}", "quiet")
-            tool.attempt, tool.streams = body.attempt, {}
-        elif isinstance(body, told.ToolOutput):
-            yield from self._output(tool, body)
-        else:
-            yield from self._done(tool, body)
-            del self._tools[body.tool_execution_id]
-
-    def _output(self, tool: _Tool, body: told.ToolOutput) -> Iterator[Line]:
         stream = tool.streams.setdefault(body.stream, _Stream())
         if body.attempt < tool.attempt or body.offset <= stream.offset:
             return
@@ -157,7 +139,8 @@ class Transcript:
         *lines, stream.rest = (stream.rest + body.delta).split("\n")
         yield from (Line(f"  │ {_shown(line)}") for line in lines)
 
-    def _done(self, tool: _Tool, body: told.ToolCompleted) -> Iterator[Line]:
+    def _done(self, body: told.ToolCompleted) -> Iterator[Line]:
+        tool = self._tools.pop(body.tool_execution_id, _Tool())
         yield from tool.rests()
         if not tool.streams:
             shown = body.preview.splitlines()
