@@ -90,7 +90,7 @@ class GatewayProcess:
                     if lost_at is None:
                         lost_at = time.monotonic()
                         self.away += 1
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.25)
         return seen
 
     def _started(self) -> Process:
