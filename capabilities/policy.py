@@ -34,10 +34,14 @@ class Policy:
     """One immutable version of all rules: parsed once, named by the digest of its texts."""
 
     def __init__(
-        self, texts: Sequence[tuple[str, str]], rules: Sequence[str], parsed: cedarpy.PolicySet
+        self,
+        texts: Sequence[tuple[str, str]],
+        rules: dict[str, dict[str, str]],
+        parsed: cedarpy.PolicySet,
     ) -> None:
         self._texts = tuple(texts)
         self._rules = tuple(rules)
+        self._annotations = rules
         self._parsed = parsed
         self._entities = lru_cache(maxsize=_ENTITIES_KEPT)(_entities)
         self.digest = digest_bytes(self.document())
@@ -46,16 +50,19 @@ class Policy:
     @classmethod
     def load(cls, texts: Sequence[tuple[str, str]]) -> "Policy":
         """Rules out of named texts, in order; a text that does not read is refused with its name and line."""
-        rules: dict[str, str] = {}
+        rules: dict[str, dict[str, str]] = {}
+        stands: dict[str, str] = {}
         for name, text in texts:
             for statement in _statements(name, text):
-                rule = _rule_id(statement)
+                annotations = _annotations(statement)
+                rule = annotations["id"]
                 if rule in rules:
-                    raise _invalid(statement, f"the rule id {rule!r} stands already at {rules[rule]}")
-                rules[rule] = f"{name}:{statement.line}"
+                    raise _invalid(statement, f"the rule id {rule!r} stands already at {stands[rule]}")
+                rules[rule] = annotations
+                stands[rule] = f"{name}:{statement.line}"
         whole = "\n".join(text for _, text in texts)
         try:
-            return cls(texts, tuple(rules), cedarpy.PolicySet.from_str(whole))
+            return cls(texts, rules, cedarpy.PolicySet.from_str(whole))
         except ValueError as error:
             raise InvalidRequest("policy.invalid", f"the policy does not read as a whole: {error}") from error
 
@@ -67,6 +74,10 @@ class Policy:
     def document(self) -> bytes:
         """The bytes that `digest` is taken over."""
         return canonical(_Document(texts=tuple(_Text(name=name, text=text) for name, text in self._texts)))
+
+    def annotations(self, rule: str) -> dict[str, str]:
+        """What stands before a rule as `@name("value")`, by its id; nothing for a rule that is not here."""
+        return dict(self._annotations.get(rule, {}))
 
     def decide(self, question: PolicyQuestion) -> Verdict:
         try:
@@ -174,7 +185,7 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _rule_id(statement: _Statement) -> str:
+def _annotations(statement: _Statement) -> dict[str, str]:
     try:
         parsed = json.loads(cedarpy.policies_to_json_str(statement.text))
     except ValueError as error:
@@ -182,10 +193,10 @@ def _rule_id(statement: _Statement) -> str:
     if parsed["templates"]:
         raise _invalid(statement, "a template permits nothing until it is linked; write it out")
     [rule] = parsed["staticPolicies"].values()
-    own = rule.get("annotations", {}).get("id")
-    if own is None or not _RULE_ID.fullmatch(own):
+    annotations = {name: value or "" for name, value in rule.get("annotations", {}).items()}
+    if not _RULE_ID.fullmatch(annotations.get("id", "")):
         raise _invalid(statement, 'a rule needs a name of its own: @id("letters, digits, . _ : / -")')
-    return own
+    return annotations
 
 
 def _invalid(statement: _Statement, why: str) -> InvalidRequest:
