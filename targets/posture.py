@@ -47,10 +47,10 @@ def posture_of(found: object) -> dict[str, JSON]:
     return checks
 
 
-def holds(posture: dict[str, JSON]) -> bool:
-    """Whether every wall stands."""
-    return len(posture) == len(CHECKS) and all(
-        isinstance(check, dict) and check.get("held") is True for check in posture.values()
+def fallen(posture: dict[str, JSON]) -> tuple[str, ...]:
+    """The walls that do not stand."""
+    return tuple(
+        name for name, check in posture.items() if not (isinstance(check, dict) and check.get("held") is True)
     )
 
 

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from protocol.capability import CapabilitySnapshot
 from protocol.config import TargetEntry
-from protocol.errors import Fault, Refused, TargetLost, Unavailable
+from protocol.errors import Fault, Refused, TargetLost, TargetRefused, Unavailable
 from protocol.event import TargetLostEvent, TargetMaterialized
 from protocol.ids import BoxId, RunId, fresh
 from protocol.noun import JSONObject
@@ -20,6 +20,7 @@ from records.tx import Tx
 from records.writer import Writer
 from targets.forge.forges import Forges
 from targets.images import resolve_image
+from targets.posture import fallen
 from targets.target import Host, Target
 from worker.faults import ending_for, for_retry
 from worker.inflight import InFlight, Stopped, until_stopped
@@ -103,15 +104,20 @@ class Boxes(ports.Boxes):
             raise
 
     async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
-        """The work tree goes in before the box is told of: whoever sees it, sees it whole."""
+        """A box that lacks a wall is given up. The work tree goes in before the box is told of: whoever
+        sees it, sees it whole."""
         run_id = known.record.run.id
         target = await self._places.attach(run_id, place)
+        posture = await target.posture()
+        missing = fallen(posture)
+        if missing:
+            raise TargetRefused("target.engine_weak", f"the box lacks walls: {', '.join(missing)}")
         await self._fill(known, target)
         evidence: JSONObject = {
             "target": name,
             "image": place.image_digest,
             "container": await self._host.inspect(place),
-            "posture": await target.posture(),
+            "posture": posture,
         }
 
         def unit(tx: Tx) -> int | None:

@@ -13,7 +13,7 @@ from protocol.ids import fresh
 from protocol.target import BoxLimits, BoxSpec, Command, Offsets
 from targets.agent import AgentTarget
 from targets.docker import DockerHost
-from targets.posture import CHECKS, holds
+from targets.posture import CHECKS, fallen
 from tests.conformance.target_suite import box_id, execution_id, heard, ran
 from tests.targets.test_commands import shell
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.docker
 async def test_each_of_the_25_walls_stands(target: AgentTarget) -> None:
     posture = await target.posture()
     assert len(CHECKS) == 25
-    assert holds(posture), posture
+    assert fallen(posture) == (), posture
 
 
 async def test_what_the_engine_says_is_what_was_asked_for(host: DockerHost, spec: BoxSpec) -> None:
@@ -97,7 +97,7 @@ async def test_a_bomb_harms_nobody_but_its_own_command(host: DockerHost, spec: B
     assert await target.read("after", limit=10) == b"alive"
     left = await ran(target, "bash", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | wc -l")
     assert int(left.stdout) < 10
-    assert holds(await target.posture())
+    assert fallen(await target.posture()) == ()
 
 
 FILL = """
@@ -253,4 +253,4 @@ async def test_the_smallest_box_works(host: DockerHost, spec: BoxSpec) -> None:
     small = spec.model_copy(update={"limits": BoxLimits(memory_mb=64, disk_mb=16, pids=64, cpus=0.5)})
     target = await host.attach(await host.create(small, box_id()))
     assert (await ran(target, "git", "--version")).exit.exit_code == 0
-    assert holds(await target.posture())
+    assert fallen(await target.posture()) == ()
