@@ -1,6 +1,7 @@
 """The log of one child: a file that is set aside when it grows too long."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 LONGEST = 16 * 1024 * 1024
@@ -14,11 +15,12 @@ class Log:
         self.path = path
         self._longest = longest
         self._shown = shown
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self._file.flush()
+        """What a full disk does not take is lost: a child whose log ends would end with it."""
+        with suppress(OSError):
+            self._file.write(chunk)
         if self._shown:
             sys.stderr.buffer.write(chunk)
             sys.stderr.flush()
@@ -37,7 +39,7 @@ class Log:
             older = self._numbered(number - 1) if number > 1 else self.path
             if older.exists():
                 older.replace(self._numbered(number))
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

@@ -184,3 +184,9 @@ def test_a_log_that_grows_too_long_is_set_aside_at_the_end_of_a_line(tmp_path: P
     log.close()
     assert (tmp_path / "it.log.1").read_text() == "one\ntwo and three\n"
     assert (tmp_path / "it.log").read_text() == "four\n"
+
+
+def test_a_full_disk_takes_no_log_and_ends_nobody() -> None:
+    log = Log(Path("/dev/full"))
+    log.write(b"lost\n")
+    log.close()
