@@ -61,9 +61,10 @@ text = "Hello, {input}"
 class Up:
     """`rhone up` on a folder: killed and started again it is the same stack."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, **environment: str) -> None:
         self.folder = folder
         self._cache = cache
+        self._own = environment
         (folder / "rhone.toml").write_text(CONFIG)
         (folder / "script.toml").write_text(SCRIPT)
         self.start()
@@ -132,7 +133,7 @@ class Up:
 
     def _environment(self) -> dict[str, str]:
         ours = {"RHONE_DATA": str(self.folder), "RHONE_CACHE": str(self._cache.absolute()), "COLUMNS": "200"}
-        return os.environ | ours
+        return os.environ | ours | self._own
 
 
 @pytest.fixture(scope="module")

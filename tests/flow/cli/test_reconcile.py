@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.temporal, pytest.mark.faults]
 
 @pytest.fixture(scope="module")
 def broken(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    made = Up(tmp_path_factory.mktemp("broken"), cache)
+    # The worker's own reaper would mend what is broken here.
+    made = Up(tmp_path_factory.mktemp("broken"), cache, RHONE_REAP_SECONDS="3600")
     yield made
     made.stop()
 
