@@ -6,6 +6,7 @@ from capabilities.arguments import check_value
 from capabilities.request import asked_approval
 from capabilities.verdict import Asker, PolicyQuestion, Verdict, repository_facts
 from protocol.capability import CapabilitySnapshot, Grant, label
+from protocol.checkpoint import Required
 from protocol.noun import JSONObject, Noun
 
 
@@ -17,6 +18,7 @@ class Allow(Noun):
 class Ask(Noun):
     rule: str
     reason: str
+    required: Required = Required()
 
 
 class Deny(Noun):

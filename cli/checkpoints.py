@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from capabilities.visible import written
 from cli import show as tell
 from cli.client import Body, Client, given
 from cli.connect import connect
@@ -110,6 +111,20 @@ def _decide(checkpoint_id: str | None, reach: Reach, decision: Body, *, asked: s
 def _print(shown: JSONObject, reach: Reach) -> None:
     if not reach.as_json:
         print(shown["rendered"])
+        wanted = _wanted(shown)
+        if wanted:
+            print(wanted)
+
+
+def _wanted(shown: JSONObject) -> str:
+    """Who must agree, and how many have; nothing where one person is enough, whoever it is."""
+    required = shown["required"]
+    assert isinstance(required, dict)
+    role, count = required.get("role"), required.get("count", 1)
+    words = [f"{shown.get('approvals', 0)} of {count} approvals"] if count != 1 else []
+    words += [f"by the role {written(str(role))}"] if role else []
+    words += ["by others than the one whose run asks"] if required.get("not_requester") else []
+    return f"Needed: {', '.join(words)}" if words else ""
 
 
 def _send(client: Client, shown: JSONObject, decision: Body, reach: Reach) -> None:

@@ -191,5 +191,8 @@ def _refused(outcome: decisions.Outcome) -> Refused:
             return InvalidRequest("checkpoint.wrong_verb", message, param="decision")
         case decisions.RoleMissing(role=role):
             return Forbidden("checkpoint.role_missing", f"only a {role!r} may decide this")
+        case decisions.IsRequester():
+            message = "whoever the run acts for may not decide this: somebody else has to"
+            return Forbidden("checkpoint.is_requester", message)
         case decisions.NoSuchCheckpoint() | decisions.Decided():
             return NotFound("checkpoint.not_found", "there is no such checkpoint")

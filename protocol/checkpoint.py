@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+from pydantic import computed_field
+
 from protocol.digest import digest
 from protocol.ids import CheckpointId, PrincipalId, RunId, SessionId, SnapshotId, ToolExecutionId
 from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
@@ -58,8 +60,11 @@ class Decision(Noun):
 
 
 class Required(Noun):
+    """Who must agree: so many different principals, each with the role, the one whose run asks or not."""
+
     role: str | None = None
     count: int = 1
+    not_requester: bool = False
 
 
 class Checkpoint(Noun):
@@ -84,6 +89,13 @@ class Checkpoint(Noun):
     created_at: Moment
     expires_at: Moment
     resolved_at: Moment | None = None
+
+    @computed_field
+    @property
+    def approvals(self) -> int:
+        """How many different principals have agreed to it as it stands."""
+        agreed = [one for one in self.decisions if one.decision == "approve"]
+        return len({one.by for one in agreed if not self.is_edit(one.arguments)})
 
     @property
     def edited(self) -> JSONObject | None:

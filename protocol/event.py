@@ -179,6 +179,8 @@ class CheckpointDecided(Noun):
     arguments_digest: str | None = None
     decision: DecisionVerb
     by: PrincipalId
+    approvals: int | None = None
+    approvals_needed: int | None = None
 
 
 class CheckpointExpired(Noun):

@@ -55,11 +55,17 @@ class RoleMissing(Noun):
     role: str
 
 
+class IsRequester(Noun):
+    """Whose run asks may not be who agrees."""
+
+
 class NoSuchCheckpoint(Noun):
     pass
 
 
-Outcome = Decided | Closed | Expired | DigestMismatch | WrongVerb | RoleMissing | NoSuchCheckpoint
+Outcome = (
+    Decided | Closed | Expired | DigestMismatch | WrongVerb | RoleMissing | IsRequester | NoSuchCheckpoint
+)
 
 _CLOSES = {"approve": "approved", "deny": "denied", "answer": "answered"}
 _NOT_FOR = {"approval": ("answer",), "handoff": ("answer",), "client_tool": ("approve", "revoke", "answer")}
@@ -73,6 +79,8 @@ def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict
     role = checkpoint.required.role
     if role is not None and role not in caller.roles:
         return RoleMissing(role=role)
+    if checkpoint.required.not_requester and caller.principal_id == checkpoint.requested_by:
+        return IsRequester()
     if verdict.decision in _NOT_FOR.get(checkpoint.kind, ("approve", "revoke")):
         return WrongVerb(checkpoint=checkpoint)
     if checkpoint.kind != "approval" and checkpoint.is_edit(verdict.arguments):
@@ -98,7 +106,7 @@ def count(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> O
     if caller.principal_id in voices and not edited:
         return Decided(checkpoint=checkpoint)
     _record(tx, caller, checkpoint, verdict)
-    if verdict.decision == "approve" and not edited and len(voices) + 1 < checkpoint.required.count:
+    if verdict.decision == "approve" and not edited and checkpoint.approvals + 1 < checkpoint.required.count:
         return _now(tx, checkpoint)
     closed = _CLOSES[verdict.decision]
     if not checkpoints.move(tx, checkpoint, "open", closed):  # pyright: ignore[reportArgumentType]
@@ -123,13 +131,17 @@ def _record(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) ->
     checkpoints.add_decision(tx, checkpoint, decision)
     if verdict.decision in ("defer", "revoke"):
         return
+    edited, needed = checkpoint.is_edit(verdict.arguments), checkpoint.required.count
+    counted = verdict.decision == "approve" and not edited and needed > 1
     body = event.CheckpointDecided(
         checkpoint_id=checkpoint.id,
         kind=checkpoint.kind,
         envelope_digest=checkpoint.envelope_digest,
-        arguments_digest=digest(verdict.arguments) if checkpoint.is_edit(verdict.arguments) else None,
+        arguments_digest=digest(verdict.arguments) if edited else None,
         decision=verdict.decision,
         by=caller.principal_id,
+        approvals=checkpoint.approvals + 1 if counted else None,
+        approvals_needed=needed if counted else None,
     )
     number = len(checkpoint.decisions) + 1
     tx.append(checkpoint.run_id, body, key=f"checkpoint:{checkpoint.id}:decision:{number}")

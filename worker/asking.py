@@ -2,7 +2,7 @@
 
 from capabilities.gate import Ask
 from capabilities.visible import written
-from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope
+from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope, Required
 from protocol.digest import digest
 from protocol.ids import CheckpointId, derived
 from protocol.noun import rfc3339
@@ -37,7 +37,9 @@ class Asking:
             rendered=view,
             rule=ask.rule,
             distinct=f"{envelope_digest} {execution.edits}",
-        ).model_copy(update={"envelope": envelope, "envelope_digest": envelope_digest})
+        ).model_copy(
+            update={"envelope": envelope, "envelope_digest": envelope_digest, "required": ask.required}
+        )
         intent = Intent(
             tool_execution_id=execution.id,
             run_id=execution.run_id,
@@ -84,7 +86,7 @@ class Asking:
         def unit(tx: Tx) -> Checkpoint | None:
             if not effects.settle(tx, execution.id, epoch, "unknown", None):
                 return None
-            return self._open(tx, execution, new)
+            return self._open(tx, execution, new.model_copy(update={"required": _as_approved(tx, execution)}))
 
         return _asked(await self._writer.commit(unit, runs=[execution.run_id]))
 
@@ -129,6 +131,13 @@ class Asking:
             requested_by=record.principal_id,
             expires_in_ms=self._expires_in_ms,
         )
+
+
+def _as_approved(tx: Tx, execution: ToolExecution) -> Required:
+    """Whoever may say that an act is to be tried again is one who might have approved it."""
+    named = execution.checkpoint_id
+    before = checkpoints.load(tx.connection, named) if named else None
+    return before.required.model_copy(update={"count": 1}) if before else Required()
 
 
 def _asked(checkpoint: Checkpoint | None) -> ActAsked | ActStopped:

@@ -7,6 +7,7 @@ from capabilities.envelope import Act as Facts
 from capabilities.envelope import envelope_of
 from capabilities.gate import Allow, Ask, Deny, ToolCallFacts, gate, question_for
 from capabilities.policy import Policy
+from capabilities.required import ask_whom
 from protocol.checkpoint import Envelope
 from protocol.errors import Refused
 from protocol.tool import ToolExecution
@@ -61,7 +62,11 @@ class Gatekeeper:
             return Deny(rule=denied.rule, reason=denied.reason)
         question = question_for(known.snapshot, grant, execution.arguments, roles=standing.roles)
         verdict = policy.decide(question)
-        return gate(known.snapshot, facts, verdict)
+        answer = gate(known.snapshot, facts, verdict)
+        if not isinstance(answer, Ask):
+            return answer
+        asked = grant.rules if grant.approval == "ask" else ()
+        return ask_whom(answer, (*verdict.rules, *asked), policy.annotations)
 
     def envelope(self, known: KnownRun, doing: Doing, prepared: Prepared) -> Envelope:
         document = known.snapshot.document

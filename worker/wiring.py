@@ -14,6 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from capabilities.catalogue import Catalogue
 from capabilities.counting import counting_definitions
 from capabilities.policy import Policy, shipped
+from capabilities.required import check_texts
 from capabilities.signing import Signer
 from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
@@ -225,6 +226,7 @@ def read_config(path: Path | None) -> Config:
 def policy_of(config: Config, base_dir: Path) -> Policy:
     """The shipped rules, and over them those of the installation."""
     own = [(name, (base_dir / name).read_text()) for name in config.policies.files]
+    check_texts(own)
     return Policy.load([shipped(), *own])
 
 

@@ -130,7 +130,7 @@ class World:
             tool_execution_id=execution,
             envelope_digest=ENVELOPE if kind == "approval" else None,
             rendered="send a mail to you",
-            requested_by="the model",
+            requested_by="prin_admin",
             expires_in_ms=expires_in_ms,
             **fields,
         )
