@@ -29,13 +29,15 @@ class Prepared(Noun):
 
 class Doing(Noun):
     """One tool execution under way. `key` is the same at each try: it names the effect to the outside.
-    `definition_digest` is that of the tool as it is now, None where it is gone."""
+    `definition_digest` is that of the tool as it is now, None where it is gone. `asked` is an act for which
+    somebody must agree: what it refers to is pinned as well."""
 
     execution: ToolExecution
     snapshot: CapabilitySnapshot
     grant: Grant
     timeout_ms: int
     definition_digest: str | None = None
+    asked: bool = False
 
     @property
     def key(self) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, Protocol
 
 from protocol.digest import digest_bytes
-from protocol.errors import TargetRefused
+from protocol.errors import TargetLost, TargetRefused
 from protocol.event import ToolOutput
 from protocol.noun import JSONObject
 from protocol.target import Command, Exit, Offsets, Output
 from protocol.tool import ToolExecution
 from targets.target import Target
+from worker import named_files
 from worker.act import Doing, Prepared, Result, Untold, cut, failure
 
 READ_LIMIT = 4 * 1024 * 1024
@@ -42,10 +43,29 @@ class Shell:
         self._environment = environment
 
     async def prepare(self, doing: Doing) -> Prepared:
-        return Prepared(cwd=ROOT, environment=tuple(sorted(self._environment)))
+        files: dict[str, str] = {}
+        if doing.asked:
+            files = await named_files.digests(await self._target(), str(doing.execution.arguments["command"]))
+        return Prepared(cwd=ROOT, environment=tuple(sorted(self._environment)), files=files)
 
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         target = await self._target()
+        if not prepared.files:
+            return await self._run(target, doing, attempt)
+        now = await named_files.digests(target, str(doing.execution.arguments["command"]))
+        other = named_files.changed(prepared.files, now)
+        if other is None:
+            return await self._run(target, doing, attempt)
+        if doing.execution.status != "claimed":
+            return _not_as_approved(other)
+        try:  # the command itself may have changed them, if it was started
+            return await self._run(target, doing, attempt, start=False)
+        except TargetLost as lost:
+            if lost.code != "target.execution_unknown":
+                raise
+            return _not_as_approved(other)
+
+    async def _run(self, target: Target, doing: Doing, attempt: int, *, start: bool = True) -> Result:
         execution = doing.execution
         arguments = execution.arguments
         asked = arguments.get("timeout_ms")
@@ -57,7 +77,8 @@ class Shell:
             timeout_ms=timeout,
             output_cap=OUTPUT_CAP,
         )
-        await target.start(execution.id, command)
+        if start:
+            await target.start(execution.id, command)
         teller = _Teller(self._output, execution, attempt)
         if execution.status == "claimed":
             await teller.catch_up()
@@ -148,6 +169,10 @@ class _Teller:
         )
 
 
+def _not_as_approved(paths: str) -> Result:
+    return failure(f"Not done: {paths} changed after the approval. Call again, and it is asked again.")
+
+
 def _whole_characters(data: bytes) -> bytes:
     """`data` without the beginning of a character whose rest has not come yet."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -190,7 +215,15 @@ class Files:
         self._target = target
 
     async def prepare(self, doing: Doing) -> Prepared:
-        return Prepared(cwd=ROOT)
+        return Prepared(cwd=ROOT, files=await self._replaced(doing) if doing.asked else {})
+
+    async def _replaced(self, doing: Doing) -> dict[str, str]:
+        """What a write would put something else in the place of."""
+        path = doing.execution.arguments.get("path")
+        if doing.execution.tool not in ("write_file", "edit_file") or not isinstance(path, str):
+            return {}
+        held = await named_files.digest_of(await self._target(), path)
+        return {path: held} if held is not None else {}
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         return None
@@ -201,6 +234,10 @@ class Files:
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         target = await self._target()
         arguments = doing.execution.arguments
+        if prepared.files and doing.execution.status != "claimed":
+            other = named_files.changed(prepared.files, await self._replaced(doing))
+            if other is not None:
+                return _not_as_approved(other)
         match doing.execution.tool:
             case "read_file":
                 return await _read(target, arguments)
