@@ -10,14 +10,14 @@ import time
 
 from temporalio import activity
 
-from capabilities.gate import Allow, Ask, Deny
+from capabilities.gate import Ask, Deny
 from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
 from protocol.errors import Refused, TargetLost, Unavailable
 from protocol.noun import JSONObject
 from protocol.tool import ToolExecution
-from records import checkpoints, effects, receipts, runs, tool_executions
+from records import checkpoints, effects, runs, tool_executions
 from records.effects import Intent
 from records.traces import span
 from records.tx import Tx
@@ -114,9 +114,9 @@ class ToolCalls(ports.ToolCalls):
         doing = _doing(known, execution, definition)
         if not isinstance(verdict, Ask):
             if execution.source == "client":
-                return await self._asking.client_tool(known, doing, verdict.ruling)
+                return await self._asking.client_tool(known, doing)
             if self._workbench.is_question(execution):
-                return await self._asking.question(known, doing, verdict.ruling)
+                return await self._asking.question(known, doing)
         try:
             act = self._workbench.act_for(known, execution)
             exact = doing.model_copy(update={"asked": isinstance(verdict, Ask)})
@@ -131,7 +131,7 @@ class ToolCalls(ports.ToolCalls):
             asked = await self._asking.approval(known, doing, prepared, envelope, verdict, view)
             self._failpoints.reach("during_approval", execution.tool)
             return asked
-        return await self._do(known, standing, prepared, verdict, stop)
+        return await self._do(known, standing, prepared, None, stop)
 
     async def _answered(
         self, known: KnownRun, standing: Standing, checkpoint: Checkpoint, stop: asyncio.Event
@@ -149,7 +149,7 @@ class ToolCalls(ports.ToolCalls):
         await self._writer.commit(lambda tx: runs.set_running(tx, run_id), runs=[run_id])
         match checkpoint.status:
             case "approved" | "redeemed":
-                return await self._asking.client_tool(known, _doing(known, execution, None), None)
+                return await self._asking.client_tool(known, _doing(known, execution, None))
             case "answered" if checkpoint.kind == "outcome_unknown":
                 return await self._resolved(known, standing, checkpoint, stop)
             case "answered":
@@ -204,11 +204,10 @@ class ToolCalls(ports.ToolCalls):
         known: KnownRun,
         standing: Standing,
         prepared: Prepared,
-        authority: Checkpoint | Allow | None,
+        approval: Checkpoint | None,
         stop: asyncio.Event,
     ) -> ActResult:
-        """Claim and perform: the one way to an effect. `authority` is what allows it, None where that was
-        told with an earlier claim."""
+        """Claim and perform: the one way to an effect."""
         execution = standing.execution
         doing = _doing(known, execution, await self._gatekeeper.digest_now(known, execution))
         act = self._workbench.act_for(known, execution)
@@ -217,7 +216,7 @@ class ToolCalls(ports.ToolCalls):
             return await self._perform(known, doing, act, prepared, standing.effect.epoch, stop)
         envelope = self._gatekeeper.envelope(known, doing, prepared)
         self._failpoints.reach("after_intent", execution.tool)
-        claim = await self._claim(execution, envelope, prepared, authority)
+        claim = await self._claim(execution, envelope, prepared, approval)
         match claim:
             case ClaimLost(reason=reason):
                 if reason == "the run has ended":
@@ -232,13 +231,8 @@ class ToolCalls(ports.ToolCalls):
                 return await self._perform(known, doing, act, prepared, epoch, stop)
 
     async def _claim(
-        self,
-        execution: ToolExecution,
-        envelope: Envelope,
-        prepared: Prepared,
-        authority: Checkpoint | Allow | None,
+        self, execution: ToolExecution, envelope: Envelope, prepared: Prepared, approval: Checkpoint | None
     ) -> Claim:
-        approval = authority if isinstance(authority, Checkpoint) else None
         intent = Intent(
             tool_execution_id=execution.id,
             run_id=execution.run_id,
@@ -252,8 +246,6 @@ class ToolCalls(ports.ToolCalls):
                 effects.intend(tx, intent)
             else:
                 runs.set_running(tx, execution.run_id)
-            if isinstance(authority, Allow):
-                receipts.ruled(tx, execution, authority.ruling)
             claim = effects.claim(
                 tx,
                 execution.id,
