@@ -186,10 +186,9 @@ class Feed:
         while self._wanted:
             wanted, self._wanted = self._wanted, []
             try:
-                pages = await self._database.read(
-                    lambda connection, wanted=wanted: [
-                        events.page(connection, run_id, after, PAGE) for run_id, after, _ in wanted
-                    ]
+                cursors = [(run_id, after) for run_id, after, _ in wanted]
+                pages = await self._database.look(
+                    lambda connection, cursors=cursors: events.pages(connection, cursors, PAGE)
                 )
                 for (_, _, future), page in zip(wanted, pages, strict=True):
                     if not future.done():

@@ -1,9 +1,24 @@
 """The event log of runs: what was appended, page by page, as the bytes that a client is sent."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    column,
+    delete,
+    func,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from protocol.errors import Gone, InvalidRequest
 from protocol.ids import CallId, RunId
@@ -38,6 +53,40 @@ class Extent(NamedTuple):
 def page(connection: Connection, run_id: RunId, after_seq: int, limit: int) -> list[StoredEvent]:
     rows = connection.execute(_PAGE, {"of": run_id, "after": after_seq, "most": limit})
     return [StoredEvent(seq, kind, data.encode()) for seq, kind, data in rows]
+
+
+def pages(connection: Connection, wanted: Sequence[tuple[RunId, int]], limit: int) -> list[list[StoredEvent]]:
+    """A page of each run after its cursor. On PostgreSQL they are one round trip."""
+    if connection.dialect.name == "sqlite":
+        return [page(connection, run_id, after, limit) for run_id, after in wanted]
+    found: list[list[StoredEvent]] = [[] for _ in wanted]
+    cursors = {"of": [run_id for run_id, _ in wanted], "after": [after for _, after in wanted]}
+    for row in connection.execute(_all_pages(), {**cursors, "most": limit}):
+        found[row.number - 1].append(StoredEvent(row.seq, row.type, row.data.encode()))
+    return found
+
+
+@cache
+def _all_pages() -> Select[*tuple[Any, ...]]:
+    runs_of = bindparam("of", type_=ARRAY(Text))
+    cursors = bindparam("after", type_=ARRAY(BigInteger))
+    wanted = (
+        func.unnest(runs_of, cursors)
+        .table_valued(column("run_id", Text), column("after", BigInteger), with_ordinality="number")
+        .render_derived("wanted")
+    )
+    each = (
+        select(events.c.seq, events.c.type, events.c.data)
+        .where(events.c.run_id == wanted.c.run_id, events.c.seq > wanted.c.after)
+        .order_by(events.c.seq)
+        .limit(bindparam("most"))
+        .lateral("each")
+    )
+    return (
+        select(wanted.c.number, each.c.seq, each.c.type, each.c.data)
+        .select_from(wanted.join(each, true()))
+        .order_by(wanted.c.number, each.c.seq)
+    )
 
 
 def last(connection: Connection, run_id: RunId) -> StoredEvent | None:

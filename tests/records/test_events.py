@@ -41,6 +41,17 @@ async def test_a_page_begins_behind_the_cursor_and_keeps_to_its_limit(world: Wor
     assert (last.seq, last.type) == (10, "response.delta")
 
 
+async def test_pages_of_many_runs_are_what_each_would_be_alone(world: World) -> None:
+    cursors = [(await world.run(session_id=await world.session()), number) for number in range(6)]
+    for run_id, _ in cursors:
+        await tell(world, run_id, 5)
+    wanted = [*cursors, (RunId("run_nobody"), 0)]
+    together = await world.read(lambda connection: events.pages(connection, wanted, 4))
+    alone = await world.read(lambda c: [events.page(c, run_id, after, 4) for run_id, after in wanted])
+    assert together == alone
+    assert [len(page) for page in together] == [4, 4, 4, 4, 3, 2, 0]
+
+
 async def test_below_what_is_kept_there_is_a_410_and_never_a_silent_jump(world: World) -> None:
     run_id = await world.run()
     await tell(world, run_id, 8)

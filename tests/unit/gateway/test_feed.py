@@ -13,7 +13,7 @@ from records.hints import LocalHints
 class BrokenDatabase:
     """Answers with a fault of ours, which no reader expects."""
 
-    async def read(self, unit: object) -> None:
+    async def look(self, unit: object) -> None:
         raise LookupError("a row that nobody can read")
 
 
