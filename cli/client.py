@@ -68,6 +68,9 @@ class Client:
         """Repeating is safe: every request has an Idempotency-Key of its own."""
         return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
 
+    def put(self, path: str, body: Body) -> JSONObject:
+        return self._json("PUT", path, body=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
     def items(self, path: str, *, most: int = 50, **query: str | int | None) -> Iterator[JSONObject]:
         """The items of a list, page after page, at most so many."""
         cursor: str | None = None

@@ -52,6 +52,7 @@ COMMANDS = {
     "approve": Entry("cli.checkpoints:approve", "Show what would be done, and allow exactly that."),
     "deny": Entry("cli.checkpoints:deny", "Refuse what waits; the agent is told, and goes on."),
     "answer": Entry("cli.checkpoints:answer", "Answer a question, or say how an unknown outcome ended."),
+    "skill": Entry("cli.skills:skill", "Import, list and show skills."),
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
     "principals": Entry("cli.keys:principals", "List who may do what, or add somebody."),
     "key": Entry("cli.keys:key", "Create, list and revoke API keys."),

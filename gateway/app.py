@@ -16,6 +16,7 @@ from gateway import (
     run_views,
     runs,
     sessions,
+    skills,
     snapshots,
     stop_all,
     trees,
@@ -44,7 +45,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
-    for part in (sessions, models, snapshots, keys, principals, projects):
+    for part in (sessions, models, skills, snapshots, keys, principals, projects):
         app.include_router(part.router)
     translate(app)
     document(app)
