@@ -1,4 +1,4 @@
-"""Policy: Cedar rules, asked twice. The only file that loads the policy engine.
+"""Policy: Cedar rules, asked twice. Only the files named `policy*` load the policy engine.
 
 May it be invoked at all, and may it be invoked unattended? Both yes is allow, the first only is ask, none is
 deny. What cannot be evaluated is denied: Cedar skips a rule that fails, and a skipped `forbid` stands open.
@@ -7,14 +7,16 @@ deny. What cannot be evaluated is denied: Cedar skips a rule that fails, and a s
 import importlib.metadata
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
 import cedarpy
 
-from capabilities.verdict import NO_RULE, Answer, PolicyQuestion, Verdict
+from capabilities.policy_text import Rule, check_words, invalid, rules_of
+from capabilities.things import Resource, Thing, things_of
+from capabilities.verdict import NO_RULE, Answer, Asker, PolicyQuestion, Verdict
 from protocol.digest import MAX_SAFE, canonical, digest_bytes
 from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject, Noun
@@ -22,12 +24,9 @@ from protocol.strict import parse
 
 ENGINE = f"cedarpy {importlib.metadata.version('cedarpy')}"
 
-_TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|;', re.DOTALL)
-_BLANK = re.compile(r"(?:\s|//[^\n]*(?:\n|$))*")
-_RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _ERRED = re.compile(r"`policy(\d+)`")
 _ESCAPES = frozenset({"__entity", "__extn", "__expr"})
-_ENTITIES_KEPT = 1024
+_KEPT = 1024
 
 
 class Policy:
@@ -36,40 +35,44 @@ class Policy:
     def __init__(
         self,
         texts: Sequence[tuple[str, str]],
-        rules: dict[str, dict[str, str]],
+        annotations: dict[str, dict[str, str]],
         parsed: cedarpy.PolicySet,
     ) -> None:
         self._texts = tuple(texts)
-        self._rules = tuple(rules)
-        self._annotations = rules
+        self._rules = tuple(annotations)
+        self._annotations = annotations
         self._parsed = parsed
-        self._entities = lru_cache(maxsize=_ENTITIES_KEPT)(_entities)
+        self._entities = lru_cache(maxsize=_KEPT)(_entities)
+        self._forbidden = lru_cache(maxsize=_KEPT)(self._forbids)
         self.digest = digest_bytes(self.document())
         self.engine = ENGINE
 
     @classmethod
     def load(cls, texts: Sequence[tuple[str, str]]) -> "Policy":
         """Rules out of named texts, in order; a text that does not read is refused with its name and line."""
-        rules: dict[str, dict[str, str]] = {}
-        stands: dict[str, str] = {}
-        for name, text in texts:
-            for statement in _statements(name, text):
-                annotations = _annotations(statement)
-                rule = annotations["id"]
-                if rule in rules:
-                    raise _invalid(statement, f"the rule id {rule!r} stands already at {stands[rule]}")
-                rules[rule] = annotations
-                stands[rule] = f"{name}:{statement.line}"
-        whole = "\n".join(text for _, text in texts)
-        try:
-            return cls(texts, rules, cedarpy.PolicySet.from_str(whole))
-        except ValueError as error:
-            raise InvalidRequest("policy.invalid", f"the policy does not read as a whole: {error}") from error
+        return cls._read(texts, check_words)
 
     @classmethod
     def restore(cls, document: bytes) -> "Policy":
-        """The version whose `document()` was kept under its digest."""
-        return cls.load([(text.name, text.text) for text in parse(_Document, document).texts])
+        """The version whose `document()` was kept under its digest, whatever words the schema has by now."""
+        return cls._read([(text.name, text.text) for text in parse(_Document, document).texts], _unchecked)
+
+    @classmethod
+    def _read(cls, texts: Sequence[tuple[str, str]], check: Callable[[Rule], None]) -> "Policy":
+        rules: dict[str, Rule] = {}
+        for name, text in texts:
+            for rule in rules_of(name, text):
+                first = rules.setdefault(rule.id, rule)
+                if first is not rule:
+                    stands = f"{first.statement.name}:{first.statement.line}"
+                    raise invalid(rule.statement, f"the rule id {rule.id!r} stands already at {stands}")
+                check(rule)
+        annotations = {rule.id: rule.annotations for rule in rules.values()}
+        whole = "\n".join(text for _, text in texts)
+        try:
+            return cls(texts, annotations, cedarpy.PolicySet.from_str(whole))
+        except ValueError as error:
+            raise InvalidRequest("policy.invalid", f"the policy does not read as a whole: {error}") from error
 
     def document(self) -> bytes:
         """The bytes that `digest` is taken over."""
@@ -81,7 +84,7 @@ class Policy:
 
     def decide(self, question: PolicyQuestion) -> Verdict:
         try:
-            context = _context(question)
+            context = json.dumps(_context(question))
         except ValueError as error:
             return self._verdict("deny", ("policy.arguments",), str(error))
         invoke, unattended = self._ask(question, context)
@@ -91,6 +94,11 @@ class Policy:
         if not invoke.allowed:
             reason = "a rule forbids it" if invoke.rules else "no rule permits it"
             return self._verdict("deny", invoke.rules or (NO_RULE,), f"{question.tool!r}: {reason}")
+        who = _who(question.principal)
+        for thing in things_of(question):
+            forbidden = self._forbidden(who, thing, question.labels)
+            if forbidden is not None:
+                return forbidden
         if not unattended.allowed:
             return self._verdict(
                 "ask",
@@ -99,41 +107,41 @@ class Policy:
             )
         return self._verdict("allow", unattended.rules, f"{question.tool!r} may be invoked unattended")
 
-    def _ask(self, question: PolicyQuestion, context: JSONObject) -> "tuple[_Asked, _Asked]":
-        entities = self._entities(
-            question.principal.id,
-            question.principal.roles,
-            question.tool,
-            tuple(
-                sorted(
-                    {
-                        **question.attributes,
-                        "kind": question.kind,
-                        "source": question.source,
-                        "effect": question.effect,
-                    }.items()
-                )
-            ),
-        )
-        request = {
-            "principal": {"type": "Principal", "id": question.principal.id},
-            "resource": {"type": "Tool", "id": question.tool},
-            "context": json.dumps(context),
-        }
+    def _ask(self, question: PolicyQuestion, context: str) -> "tuple[_Asked, _Asked]":
+        who = _who(question.principal)
+        resource = Resource("Tool", question.tool)
+        attributes = {**question.attributes, "kind": question.kind}
+        attributes |= {"source": question.source, "effect": question.effect}
+        parents = tuple((thing.resource.type, thing.resource.id) for thing in things_of(question))
+        entities = self._entities(who, question.tool, tuple(sorted(attributes.items())), parents)
         questions = [
-            {**request, "action": {"type": "Action", "id": action}}
-            for action in ("invoke", "invoke_unattended")
+            _question(who.id, action, resource, context) for action in ("invoke", "invoke_unattended")
         ]
         first, second = cedarpy.is_authorized_batch(questions, self._parsed, entities)
         return self._asked(first), self._asked(second)
+
+    def _forbids(self, who: "_Who", thing: Thing, labels: tuple[str, ...]) -> Verdict | None:
+        """A tool was permitted by itself: of what it acts on, only a `forbid` is heard."""
+        resource = thing.resource
+        asked = self._asked(
+            cedarpy.is_authorized(
+                _question(who.id, thing.action, resource, json.dumps({"labels": list(labels)})),
+                self._parsed,
+                self._entities(who, None, (), ()),
+            )
+        )
+        if asked.errors:
+            return self._verdict("deny", asked.erred, asked.errors)
+        if asked.allowed or not asked.rules:
+            return None
+        words = f"{thing.action} of {resource.type} {resource.id!r}: a rule forbids it"
+        return self._verdict("deny", asked.rules, words)
 
     def _asked(self, result: cedarpy.AuthzResult) -> "_Asked":
         reasons, errors = result.diagnostics.reasons, result.diagnostics.errors
         rules = sorted(self._rules[int(reason.removeprefix("policy"))] for reason in reasons)
         erred = sorted({self._rules[int(number)] for number in _ERRED.findall(" ".join(errors))})
         words = "; ".join(_ERRED.sub(lambda found: repr(self._rules[int(found[1])]), text) for text in errors)
-        if words and "attribute `arguments`" in words:
-            words += " (while a snapshot is resolved there are none: write `context has arguments && ...`)"
         return _Asked(result.allowed, tuple(rules), words, tuple(erred) or ("policy.error",))
 
     def _verdict(self, answer: Answer, rules: tuple[str, ...], reason: str) -> Verdict:
@@ -144,6 +152,9 @@ def shipped() -> tuple[str, str]:
     """The default rules that come with the product, by name."""
     name = "default_policy.cedar"
     return name, resources.files("capabilities").joinpath(name).read_text(encoding="utf-8")
+
+
+def _unchecked(_: Rule) -> None: ...
 
 
 class _Text(Noun):
@@ -162,61 +173,44 @@ class _Asked(NamedTuple):
     erred: tuple[str, ...]
 
 
-class _Statement(NamedTuple):
-    name: str
-    line: int
-    text: str
+class _Who(NamedTuple):
+    """An asker that entities can be kept for."""
+
+    id: str
+    roles: tuple[str, ...]
+    project: str | None
 
 
-def _statements(name: str, text: str) -> list[_Statement]:
-    """The rules of a text, each with the line that it starts on: Cedar's own faults name no line."""
-    ends = [token.end() for token in _TOKEN.finditer(text) if token[0] == ";"]
-    found: list[_Statement] = []
-    at = _skip(text, 0)
-    while at < len(text):
-        end = next((end for end in ends if end > at), len(text))
-        found.append(_Statement(name, text.count("\n", 0, at) + 1, text[at:end]))
-        at = _skip(text, end)
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    match = _BLANK.match(text, at)
-    return match.end() if match else at
-
-
-def _annotations(statement: _Statement) -> dict[str, str]:
-    try:
-        parsed = json.loads(cedarpy.policies_to_json_str(statement.text))
-    except ValueError as error:
-        raise _invalid(statement, str(error)) from error
-    if parsed["templates"]:
-        raise _invalid(statement, "a template permits nothing until it is linked; write it out")
-    [rule] = parsed["staticPolicies"].values()
-    annotations = {name: value or "" for name, value in rule.get("annotations", {}).items()}
-    if not _RULE_ID.fullmatch(annotations.get("id", "")):
-        raise _invalid(statement, 'a rule needs a name of its own: @id("letters, digits, . _ : / -")')
-    return annotations
-
-
-def _invalid(statement: _Statement, why: str) -> InvalidRequest:
-    return InvalidRequest(
-        "policy.invalid",
-        f"{statement.name}, line {statement.line}: {why}",
-        param=statement.name,
-        details={"file": statement.name, "line": statement.line},
-    )
+def _who(asker: Asker) -> _Who:
+    return _Who(asker.id, asker.roles, asker.project)
 
 
 def _entities(
-    principal: str, roles: tuple[str, ...], tool: str, attributes: tuple[tuple[str, str], ...]
+    who: "_Who",
+    tool: str | None,
+    attributes: tuple[tuple[str, str], ...],
+    parents: tuple[tuple[str, str], ...],
 ) -> cedarpy.Entities:
-    parents = [{"type": "Role", "id": role} for role in roles]
-    entities = [
-        {"uid": {"type": "Principal", "id": principal}, "attrs": {}, "parents": parents},
-        {"uid": {"type": "Tool", "id": tool}, "attrs": dict(attributes), "parents": []},
-    ]
+    groups: list[JSON] = [{"type": "Role", "id": role} for role in who.roles]
+    if who.project is not None:
+        groups.append({"type": "Project", "id": who.project})
+    principal: JSON = {"type": "Principal", "id": who.id}
+    entities: list[JSON] = [{"uid": principal, "attrs": {}, "parents": groups}]
+    if tool is not None:
+        above: list[JSON] = [{"type": kind, "id": name} for kind, name in parents]
+        uid: JSONObject = {"type": "Tool", "id": tool}
+        words: JSONObject = dict(attributes)
+        entities.append({"uid": uid, "attrs": words, "parents": above})
     return cedarpy.Entities.from_json_str(json.dumps(entities))
+
+
+def _question(principal: str, action: str, resource: Resource, context: str) -> dict[str, JSON]:
+    return {
+        "principal": {"type": "Principal", "id": principal},
+        "action": {"type": "Action", "id": action},
+        "resource": {"type": resource.type, "id": resource.id},
+        "context": context,
+    }
 
 
 def _context(question: PolicyQuestion) -> JSONObject:

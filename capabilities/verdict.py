@@ -16,10 +16,11 @@ NO_RULE = "policy.default"
 
 
 class Asker(Noun):
-    """The principal for whom the run acts, with the roles that it has now."""
+    """The principal for whom the run acts, with the roles that it has now, and the run's project."""
 
     id: str
     roles: tuple[str, ...] = ()
+    project: str | None = None
 
 
 class RepositoryFacts(Noun):
