@@ -10,7 +10,7 @@ from typing import Literal
 
 from capabilities.arguments import schema_fault
 from capabilities.catalogue import ASK_USER, FORGE_TOOLS, WORKSPACE_TOOLS, Catalogue
-from protocol.capability import Approval, Capability, ClientToolCapability, ToolCapability
+from protocol.capability import Approval, Capability, ClientToolCapability, McpCapability, ToolCapability
 from protocol.errors import InvalidRequest
 from protocol.run import TargetChoice, ToolReference
 
@@ -38,7 +38,7 @@ def check_request(
 def unsupported(capabilities: Sequence[Capability]) -> tuple[int, str] | None:
     """The first capability whose kind is named by the API but not built."""
     for index, capability in enumerate(capabilities):
-        if not isinstance(capability, ToolCapability | ClientToolCapability):
+        if not isinstance(capability, ToolCapability | ClientToolCapability | McpCapability):
             return index, capability.kind
     return None
 

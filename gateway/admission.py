@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from capabilities.arguments import schema_fault
 from capabilities.branch import branch_fault, default_branch, name_fault
 from capabilities.catalogue import Catalogue
+from capabilities.mcp import check_servers
 from capabilities.request import check_request
 from protocol.block import AssetPart, InputDraft
 from protocol.config import Config
@@ -39,6 +40,7 @@ class Admission:
         _refuse_unbuilt(request)
         model = self._model(request, defaults)
         check_request(request.capabilities, request.tools, self._catalogue)
+        check_servers(request.capabilities, self._config.mcp_servers)
         limits = merged(Limits(), defaults.limits, request.limits)
         if limits.max_cost_usd and not self._registry.resolve(model).priced:
             message = f"limits.max_cost_usd: the model {model!r} has no known price"

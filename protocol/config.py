@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from protocol.mcp import McpServerEntry, ServerName
 from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
@@ -116,4 +117,5 @@ class Config(Noun):
     limits: LimitsEntry = LimitsEntry()
     checkpoints: CheckpointsEntry = CheckpointsEntry()
     workspaces: WorkspacesEntry = WorkspacesEntry()
+    mcp_servers: dict[ServerName, McpServerEntry] = {}
     counting_tools: str | None = None

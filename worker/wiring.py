@@ -21,6 +21,7 @@ from protocol.config_text import parse_config
 from protocol.errors import Fault, InvalidRequest, TargetUnavailable
 from protocol.ids import fresh
 from protocol.target import BoxSpec
+from providers.mcp.servers import Servers
 from providers.registry import Registry
 from records import traces
 from records.bus import bus_for
@@ -42,6 +43,7 @@ from worker.heads import Heads
 from worker.inflight import InFlight
 from worker.known_runs import KnownRuns
 from worker.looks import Looks
+from worker.mcp_source import McpSource
 from worker.model_calls import ModelCalls
 from worker.places import Places
 from worker.reaper import Reaper
@@ -89,6 +91,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         inflight = InFlight(settings.data / "worker", database, hints)
         inflight.open()
         parts = Parts(settings, config, secrets, base_dir, database, writer, registry, host, inflight)
+        stack.push_async_callback(parts.mcp.close)
         failed = await inflight.fail_predecessors(client)
         if failed:
             log.info("failed the activities of dead workers", count=failed)
@@ -128,7 +131,8 @@ class Parts:
         self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
         catalogue = Catalogue(counting_definitions() if counting else ())
-        sources = Sources(catalogue)
+        self.mcp = Servers(config.mcp_servers, secrets.resolve)
+        sources = Sources(catalogue, [McpSource(self.mcp, writer)])
         policy = policy_of(config, base_dir)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         known, heads = KnownRuns(database), Heads(database)

@@ -1,0 +1,1 @@
+"""MCP servers: how they are reached, what they list, and how one call of theirs is made."""

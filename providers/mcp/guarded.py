@@ -1,0 +1,147 @@
+"""The way to a server: declared origins, public addresses, small answers; everything else stays undialled.
+
+An answer of our own (`UNREACHED`) stands for a request that was never sent, so that a caller can tell it from
+one whose answer was lost.
+"""
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+
+import httpx2
+
+UNREACHED = -32990
+MAX_RESPONSE = 1024 * 1024
+CONNECT_SECONDS = 10.0
+
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+Origin = tuple[str, str, int]
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """Every address of a host, in the order in which the system would try them."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the internet, in whatever form it hides an IPv4 address."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        hidden = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if hidden is None and (ip in _NAT64 or ip.packed[:12] == bytes(12)):
+            hidden = ipaddress.IPv4Address(ip.packed[12:])
+        if hidden is not None and not is_public(str(hidden)):
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+def origin_of(url: httpx2.URL) -> Origin:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+class Guarded(httpx2.AsyncBaseTransport):
+    """Dials `declared` origins, on an inner address only with `private`; with `others` (the metadata and the
+    tokens of an authorization server) any https address that is public. A name is looked up once for each
+    request, and what was checked is what is dialled."""
+
+    def __init__(
+        self,
+        declared: Collection[str],
+        *,
+        private: bool = False,
+        others: bool = False,
+        look_up: LookUp = look_up,
+    ) -> None:
+        self._declared = frozenset(origin_of(httpx2.URL(url)) for url in declared)
+        self._private = private
+        self._others = others
+        self._look_up = look_up
+        self._wire = httpx2.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        scheme, host, port = origin_of(request.url)
+        declared = (scheme, host, port) in self._declared
+        if not declared and not (self._others and scheme == "https"):
+            return _unreached(request, f"{scheme}://{host}:{port} is not an address of this server")
+        try:
+            addresses = await self._look_up(host, port)
+        except (OSError, UnicodeError):
+            return _unreached(request, f"{host} has no address")
+        inner = [address for address in addresses if not is_public(address)]
+        if inner and not (declared and self._private):
+            return _unreached(request, f"{host} has the inner address {inner[0]}")
+        for address in addresses:
+            try:
+                return _small(request, await self._wire.handle_async_request(_pinned(request, address)))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        return _unreached(request, f"nobody answers at {host}:{port}")
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+
+def _pinned(request: httpx2.Request, address: str) -> httpx2.Request:
+    """The same request to one checked address; the certificate is still asked for the name."""
+    extensions = {**request.extensions, "sni_hostname": request.url.host}
+    headers = httpx2.Headers(request.headers)
+    headers["accept-encoding"] = "identity"
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=headers,
+        stream=request.stream,
+        extensions=extensions,
+    )
+
+
+def _small(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    encoding = response.headers.get("content-encoding", "identity")
+    fault = f"the answer is packed ({encoding})" if encoding != "identity" else None
+    stream = response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    return httpx2.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=_Capped(stream, fault),
+        extensions=response.extensions,
+    )
+
+
+class TooMuch(httpx2.StreamError):
+    """An answer over our limits: the rest of it is not read."""
+
+
+class _Capped(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, fault: str | None) -> None:
+        self._stream = stream
+        self._fault = fault
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._fault is not None:
+            raise TooMuch(self._fault)
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_RESPONSE:
+                raise TooMuch(f"the answer is over {MAX_RESPONSE} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _unreached(request: httpx2.Request, reason: str) -> httpx2.Response:
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHED, "message": reason}}
+    return httpx2.Response(
+        502, request=request, headers={"content-type": "application/json"}, content=json.dumps(body).encode()
+    )

@@ -1,0 +1,81 @@
+"""The declared servers, and the connections that this process has to them: one for each run."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import httpx2
+
+from protocol.errors import Refused
+from protocol.ids import RunId
+from protocol.mcp import McpServerEntry
+from protocol.secret import SecretRef
+from providers.mcp.connection import Connection
+from providers.mcp.guarded import CONNECT_SECONDS, Guarded, LookUp, look_up
+from providers.mcp.tokens import credentials
+
+IDLE_SECONDS = 120.0
+MOST_OPEN = 128
+
+
+class Servers:
+    """A connection is of one run: what a server remembers of one is never shown to another."""
+
+    def __init__(
+        self,
+        entries: Mapping[str, McpServerEntry],
+        secret: Callable[[SecretRef], str],
+        look_up: LookUp = look_up,
+    ) -> None:
+        self._entries = entries
+        self._secret = secret
+        self._look_up = look_up
+        self._open: dict[tuple[RunId, str], Connection] = {}
+        self._opening = asyncio.Lock()
+        logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs what servers send
+
+    def entry(self, name: str) -> McpServerEntry:
+        found = self._entries.get(name)
+        if found is None:
+            raise Refused("mcp.unknown_server", f"there is no MCP server {name!r}")
+        return found
+
+    async def connection(self, run_id: RunId, name: str) -> Connection:
+        """The run's session with a server, opened where there is none. Raises Unavailable."""
+        entry, key = self.entry(name), (run_id, name)
+        async with self._opening:
+            await self._make_room()
+            found = self._open.get(key)
+            if found is None or not found.alive:
+                found = self._open[key] = Connection(name, entry, self._client(entry))
+        await found.opened()
+        return found
+
+    async def close(self) -> None:
+        await asyncio.gather(*(connection.close() for connection in self._open.values()))
+        self._open.clear()
+
+    async def _make_room(self) -> None:
+        by_age = sorted(self._open.items(), key=lambda item: item[1].idle_seconds, reverse=True)
+        spare = len(by_age) - MOST_OPEN
+        for place, (key, connection) in enumerate(by_age):
+            idle = connection.idle_seconds
+            if not connection.alive or idle > IDLE_SECONDS or (place < spare and idle > 0):
+                await self._open.pop(key).close()
+
+    def _client(self, entry: McpServerEntry) -> httpx2.AsyncClient:
+        """Bearer and tokens go to the declared origins alone; with an issuer there is metadata elsewhere."""
+        oauth = entry.oauth
+        declared = [entry.url, *([oauth.issuer] if oauth else [])]
+        return httpx2.AsyncClient(
+            transport=Guarded(
+                declared,
+                private=entry.private_network,
+                others=oauth is not None,
+                look_up=self._look_up,
+            ),
+            headers={"authorization": f"Bearer {self._secret(entry.auth)}"} if entry.auth else {},
+            auth=credentials(entry.url, oauth, self._secret) if oauth else None,
+            timeout=httpx2.Timeout(CONNECT_SECONDS, read=entry.timeout_ms / 1000),
+            trust_env=False,
+        )

@@ -1,0 +1,80 @@
+"""An MCP server of the official package over streamable HTTP, whose tools a test can change and count.
+
+`python -m tests.mcp_server FOLDER` prints its port. What it lists is `FOLDER/tools.json`, read at each
+request; each call is a line of `FOLDER/calls.jsonl`.
+"""
+
+import asyncio
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+import uvicorn
+from mcp.server import Server, ServerRequestContext
+
+ADD: dict[str, Any] = {
+    "name": "add",
+    "title": "Add",
+    "description": "Adds two numbers.",
+    "inputSchema": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+    },
+    "annotations": {"readOnlyHint": True},
+}
+
+
+def text(said: str, **fields: Any) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=said)], **fields)
+
+
+def serve(folder: Path) -> Server[Any]:
+    def listed() -> list[types.Tool]:
+        return [types.Tool.model_validate(tool) for tool in json.loads((folder / "tools.json").read_text())]
+
+    async def list_tools(
+        _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=listed())
+
+    async def call(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
+        arguments = params.arguments or {}
+        line = {"tool": params.name, "arguments": arguments, "meta": dict(params.meta or {})}
+        with (folder / "calls.jsonl").open("a") as file:
+            file.write(json.dumps(line, default=str) + "\n")
+        match params.name:
+            case "add":
+                total = arguments["a"] + arguments["b"]
+                return text(str(total), structured_content={"total": total})
+            case "fail":
+                return text("it went wrong", is_error=True)
+            case "shape":
+                return types.CallToolResult(content=[], structured_content={"shape": [1, 2]})
+            case "slow":
+                await asyncio.sleep(30)
+                return text("late")
+            case _:
+                return text(f"{params.name} was called")
+
+    return Server("tests", version="1", on_list_tools=list_tools, on_call_tool=call)
+
+
+def main() -> None:
+    logging.disable(logging.CRITICAL)
+    folder = Path(sys.argv[1])
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(128)
+    app = serve(folder).streamable_http_app()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    print(sock.getsockname()[1], flush=True)
+    asyncio.run(server.serve([sock]))
+
+
+if __name__ == "__main__":
+    main()

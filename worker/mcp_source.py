@@ -1,0 +1,190 @@
+"""MCP servers as a source of capabilities: what they list is offered, and called through the gate."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from capabilities.mcp import identity_of, model_name, tool_offer, twin_of
+from capabilities.offer import Missing, Offered
+from protocol.capability import Capability, Grant, McpCapability, ToolCapability
+from protocol.digest import digest
+from protocol.errors import Refused, Unavailable
+from protocol.ids import RunId
+from protocol.mcp import Lost, NotDone, Said
+from protocol.noun import JSONObject
+from protocol.tool import ToolSource
+from providers.mcp.connection import Connection
+from providers.mcp.servers import Servers
+from records import snapshots
+from records.run_record import RunRecord
+from records.tx import Tx
+from records.writer import Writer
+from worker.act import Act, Doing, Prepared, Result, failure
+from worker.known_runs import KnownRun
+from worker.mcp_results import framed
+
+TRIES = 4
+"""How often a call that may be repeated is sent; each time with the same key."""
+
+
+class McpSource:
+    """The tools that a run asks for by name, each of a declared server."""
+
+    kinds = frozenset({"mcp"})
+    serves: ToolSource = "mcp"
+
+    def __init__(self, servers: Servers, writer: Writer) -> None:
+        self._servers = servers
+        self._writer = writer
+
+    async def offers(self, record: RunRecord, capability: Capability) -> Offered:
+        """A server that does not answer now offers nothing: the run goes on without it, and says so."""
+        assert isinstance(capability, McpCapability)
+        server, entry = capability.server, self._servers.entry(capability.server)
+        if not capability.tools:
+            return ()
+        try:
+            connection = await self._servers.connection(record.run.id, server)
+            listed = await connection.listing("tools")
+        except Unavailable as fault:
+            return tuple(
+                Missing(name=model_name(server, tool), rule=fault.code, reason=fault.message)
+                for tool in dict.fromkeys(capability.tools)
+            )
+        identity = identity_of(server, entry, connection.facts.protocol_version)
+        others = _others(record.request.capabilities, server)
+        return tuple(
+            tool_offer(server, entry, identity, tool, listed.get(tool), twin_of(tool, others))
+            for tool in dict.fromkeys(capability.tools)
+        )
+
+    async def digest_now(self, known: KnownRun, grant: Grant) -> str | None:
+        """None where another server stands at the name now, or lists the tool no more. Where none answers,
+        the pinned one: such a call fails when it is prepared, before anything is sent."""
+        try:
+            return await current_digest(self._servers, known.record.run.id, grant)
+        except Unavailable:
+            return grant.definition_digest
+
+    def act(self, known: KnownRun, grant: Grant) -> Act:
+        return McpCall(self._servers, self._writer, known)
+
+
+async def current_digest(servers: Servers, run_id: RunId, grant: Grant) -> str | None:
+    """Raises Unavailable."""
+    server = grant.attributes["server"]
+    try:
+        entry = servers.entry(server)
+    except Refused:
+        return None
+    connection = await servers.connection(run_id, server)
+    if identity_of(server, entry, connection.facts.protocol_version) != grant.source_identity:
+        return None
+    raw = (await connection.listing("tools")).get(grant.attributes["tool"])
+    return None if raw is None else digest(raw)
+
+
+class McpCall:
+    """One call of a server's tool. What was prepared is sent under the definition that was decided upon."""
+
+    def __init__(self, servers: Servers, writer: Writer, known: KnownRun) -> None:
+        self._servers = servers
+        self._writer = writer
+        self._known = known
+
+    async def prepare(self, doing: Doing) -> Prepared:
+        await self._agreed(doing)
+        return Prepared(environment=(doing.grant.source_identity,))
+
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
+        """A call whose answer is lost is sent again only where that does no harm."""
+        connection = await self._agreed(doing)
+        server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
+        seconds = doing.timeout_ms / 1000
+        answer = await connection.call(tool, doing.execution.arguments, key=doing.key, seconds=seconds)
+        match answer:
+            case Said():
+                return _told(doing, connection, answer)
+            case NotDone(reason=reason):
+                return failure(f"mcp.refused: {server}: {reason[:1_000]}")
+            case Lost(reason=reason):
+                once = doing.execution.effect in ("non_idempotent_write", "unknown")
+                if once or attempt < TRIES:
+                    raise Unavailable("mcp.answer_lost", f"{server}: {reason[:300]}")
+                text = f"mcp.answer_lost: {server}: {reason[:300]} ({attempt} tries)"
+                outcome = "failed" if doing.execution.effect == "read_only" else "unknown"
+                return Result(text=text, is_error=True, outcome=outcome)
+            case _:
+                assert_never(answer)
+
+    async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
+        """The protocol has no way to ask what became of a call."""
+        return None
+
+    async def halt(self, doing: Doing) -> None:
+        """Who waited is gone, and the session has told the server so."""
+
+    async def _agreed(self, doing: Doing) -> Connection:
+        """The session to act in, if the definition in it is still the one that was decided upon."""
+        grant, run_id = doing.grant, self._known.record.run.id
+        server = grant.attributes["server"]
+        try:
+            now = await current_digest(self._servers, run_id, grant)
+            connection = await self._servers.connection(run_id, server)
+        except Unavailable as fault:
+            raise Refused(fault.code, f"{fault.message}; nothing was sent") from fault
+        if now != doing.definition_digest:
+            raise Refused(
+                "mcp.drift", f"the definition of {grant.name!r} changed under the call; nothing was sent"
+            )
+        if not connection.evident:
+            connection.evident = True
+            await self._keep_evidence(server, connection, doing)
+        return connection
+
+    async def _keep_evidence(self, server: str, connection: Connection, doing: Doing) -> None:
+        listed = await connection.listing("tools")
+        facts = connection.facts
+        body: JSONObject = {
+            "server": server,
+            "source_identity": doing.grant.source_identity,
+            "protocol_version": facts.protocol_version,
+            "server_info": facts.info,
+            "definitions": {name: digest(raw) for name, raw in listed.items()},
+            "flags": {
+                grant.name: grant.attributes["flags"]
+                for grant in self._known.snapshot.document.grants
+                if grant.attributes.get("server") == server and "flags" in grant.attributes
+            },
+        }
+
+        def unit(tx: Tx) -> None:
+            snapshots.add_evidence(tx, self._known.snapshot.id, "mcp_server", body)
+
+        await self._writer.commit(unit, runs=[self._known.record.run.id])
+
+
+def _others(capabilities: Sequence[Capability], server: str) -> tuple[str, ...]:
+    """The names of everything that the run asks for elsewhere."""
+    tools = [one.name for one in capabilities if isinstance(one, ToolCapability)]
+    for one in capabilities:
+        if isinstance(one, McpCapability) and one.server != server:
+            tools += one.tools
+    return tuple(tools)
+
+
+def _told(doing: Doing, connection: Connection, said: Said) -> Result:
+    server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
+    return Result(
+        text=framed(doing.execution.id, server, tool, said),
+        is_error=said.is_error,
+        outcome="failed" if said.is_error else "succeeded",
+        effect={
+            "kind": "mcp",
+            "server": server,
+            "tool": tool,
+            "source_identity": doing.grant.source_identity,
+            "definition_digest": doing.definition_digest,
+            "result_digest": digest(said),
+            "labels": ["untrusted"],
+        },
+    )
