@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from capabilities.arguments import schema_fault
+from capabilities.catalogue_web import web_tools
 from capabilities.offer import Missing, Offer, Offered
 from protocol.capability import Capability, ClientToolCapability, ToolCapability, label
 from protocol.digest import digest
@@ -17,9 +18,13 @@ def definition_digest(definition: ToolDefinition) -> str:
 
 
 class Catalogue:
-    """Declared tools by name. `extra` declares more than the built-in ones, as tests and plugins do."""
+    """Declared tools by name. `extra` declares more than the built-in ones, as tests and plugins do; `absent`
+    names those that this house cannot grant, and why."""
 
-    def __init__(self, extra: Iterable[ToolDefinition] = ()) -> None:
+    def __init__(
+        self, extra: Iterable[ToolDefinition] = (), absent: Mapping[str, Missing] | None = None
+    ) -> None:
+        self._absent = dict(absent or {})
         self._tools = {definition.name: definition for definition in built_in()}
         for definition in extra:
             fault = schema_fault(definition.input_schema)
@@ -33,7 +38,7 @@ class Catalogue:
 
     def digest_of(self, name: str) -> str | None:
         """The digest of a tool's definition as it is now; None where there is no such tool."""
-        return self._digests.get(name)
+        return None if name in self._absent else self._digests.get(name)
 
     def offers(self, capability: Capability) -> Offered:
         """What is here for a capability: a declared tool, or the definition that a client tool brings."""
@@ -46,6 +51,8 @@ class Catalogue:
         if definition is None:
             reason = f"there is no tool {capability.name!r}"
             return (Missing(name=capability.name, rule="catalogue.unknown", reason=reason),)
+        if definition.name in self._absent:
+            return (self._absent[definition.name],)
         return (
             Offer(
                 kind="tool",
@@ -90,7 +97,7 @@ ASK_USER = "ask_user"
 
 @cache
 def built_in() -> tuple[ToolDefinition, ...]:
-    return (*_workspace(), *_forge(), _ask_user())
+    return (*_workspace(), *_forge(), _ask_user(), *web_tools())
 
 
 def _text(description: str, **limits: JSON) -> JSONObject:

@@ -9,6 +9,7 @@ from protocol.mcp import McpServerEntry, ServerName
 from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
+from protocol.web import SearchEntry, WebEntry
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
@@ -117,5 +118,7 @@ class Config(Noun):
     limits: LimitsEntry = LimitsEntry()
     checkpoints: CheckpointsEntry = CheckpointsEntry()
     workspaces: WorkspacesEntry = WorkspacesEntry()
+    web: WebEntry = WebEntry()
+    search: SearchEntry | None = None
     mcp_servers: dict[ServerName, McpServerEntry] = {}
     counting_tools: str | None = None

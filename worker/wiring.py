@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from capabilities.catalogue import Catalogue
+from capabilities.catalogue_web import without_search
 from capabilities.counting import counting_definitions
 from capabilities.policy import Policy, shipped
 from capabilities.required import check_texts
@@ -34,6 +35,7 @@ from targets.docker import DockerHost
 from targets.forge.forges import Forges
 from targets.images import resolve_image
 from targets.memory import CountingTools
+from worker.act import Act
 from worker.asking import Asking
 from worker.boxes import Boxes
 from worker.counting_acts import Counting
@@ -52,6 +54,7 @@ from worker.settings import Settings
 from worker.sources import Sources
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
+from worker.web_acts import web_acts
 from worker.workbench import RecordedOutput, Workbench
 from workflows.look import LookWorkflow
 from workflows.run import RunWorkflow
@@ -130,7 +133,8 @@ class Parts:
         self._host = host
         self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
-        catalogue = Catalogue(counting_definitions() if counting else ())
+        absent = {} if config.search else without_search()
+        catalogue = Catalogue(counting_definitions() if counting else (), absent)
         self.mcp = Servers(config.mcp_servers, secrets.resolve)
         sources = Sources(catalogue, [McpSource(self.mcp, writer)])
         policy = policy_of(config, base_dir)
@@ -143,7 +147,7 @@ class Parts:
             forges,
             database.blobs,
             RecordedOutput(database, writer),
-            counting,
+            {**web_acts(config, secrets.resolve, base_dir), **counting},
             {name: entry.env for name, entry in config.targets.items()},
             sources,
         )
@@ -256,8 +260,11 @@ def installation(data: Path) -> str:
     return path.read_text().strip()
 
 
-def _counting(config: Config, base_dir: Path) -> Counting | None:
-    return Counting(CountingTools(base_dir / config.counting_tools)) if config.counting_tools else None
+def _counting(config: Config, base_dir: Path) -> dict[str, Act]:
+    if config.counting_tools is None:
+        return {}
+    counting = Counting(CountingTools(base_dir / config.counting_tools))
+    return {definition.name: counting for definition in counting_definitions()}
 
 
 def _deployment(build_id: str | None) -> WorkerDeploymentConfig | None:

@@ -1,5 +1,7 @@
 """Which act serves which tool, and what a person is shown of it."""
 
+from collections.abc import Mapping
+
 from capabilities.catalogue import ASK_USER
 from capabilities.envelope import advisory
 from capabilities.render import render
@@ -16,7 +18,6 @@ from records.writer import Writer
 from targets.forge.forges import Forges
 from targets.target import Target
 from worker.act import Act, Doing, Prepared, Result, failure
-from worker.counting_acts import Counting
 from worker.forge_acts import Hand
 from worker.known_runs import KnownRun
 from worker.places import Places
@@ -35,7 +36,7 @@ class Workbench:
         forges: Forges,
         blobs: BlobStore,
         output: OutputLog,
-        counting: Counting | None,
+        native: Mapping[str, Act],
         environments: dict[str, dict[str, str]],
         sources: Sources,
     ) -> None:
@@ -43,7 +44,7 @@ class Workbench:
         self._forges = forges
         self._blobs = blobs
         self._output = output
-        self._counting = counting
+        self._native = native
         self._environments = environments
         self._sources = sources
 
@@ -62,8 +63,8 @@ class Workbench:
             return Shell(target, self._output, self._environment(known))
         if execution.source == "target" and execution.tool in FILE_TOOLS:
             return Files(target)
-        if self._counting is not None and execution.tool.startswith("count_"):
-            return self._counting
+        if execution.source == "native" and execution.tool in self._native:
+            return self._native[execution.tool]
         if execution.source == "client" or self.is_question(execution):
             return Nothing()
         grant = known.snapshot.grant_for(execution.tool)

@@ -25,6 +25,8 @@ def test_the_built_in_tools_have_the_effects_that_the_ledger_relies_on() -> None
         "grep": ("target", "read_only"),
         "open_pull_request": ("forge", "non_idempotent_write"),
         "read_file": ("target", "read_only"),
+        "web_fetch": ("native", "read_only"),
+        "web_search": ("native", "read_only"),
         "write_file": ("target", "workspace"),
     }
 

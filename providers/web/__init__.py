@@ -1,0 +1,1 @@
+"""What is asked of the web: pages, fetched past a guard, and searches."""
