@@ -8,22 +8,26 @@ from capabilities.verdict import Asker, PolicyQuestion, Verdict, repository_fact
 from protocol.capability import CapabilitySnapshot, Grant, label
 from protocol.checkpoint import Required
 from protocol.noun import JSONObject, Noun
+from protocol.receipt import Ruling
 
 
 class Allow(Noun):
     rule: str
     reason: str
+    ruling: Ruling | None = None
 
 
 class Ask(Noun):
     rule: str
     reason: str
+    ruling: Ruling | None = None
     required: Required = Required()
 
 
 class Deny(Noun):
     rule: str
     reason: str
+    ruling: Ruling | None = None
 
 
 class ToolCallFacts(Noun):

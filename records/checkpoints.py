@@ -17,7 +17,7 @@ from protocol.ids import CheckpointId, RunId, SessionId, ToolExecutionId
 from protocol.inbox import CheckpointResolved
 from protocol.noun import JSONObject, Noun, rfc3339
 from protocol.principal import Tenant
-from records import bodies, inbox
+from records import bodies, inbox, receipts
 from records.columns import AnyRow
 from records.conflicts import insert_unless_there
 from records.database import now
@@ -85,6 +85,7 @@ def open_checkpoint(tx: Tx, new: NewCheckpoint) -> Checkpoint | None:
             expires_at=rfc3339(expires_at),
         )
         tx.append(new.run_id, opened, key=f"checkpoint:{new.id}:opened")
+        receipts.opened(tx, new.run_id, new.model_dump(mode="json"), expires_at)
     return load(tx.connection, new.id)
 
 
@@ -95,7 +96,10 @@ def move(
     if after != before and before == "open":
         values["resolved_at"] = tx.now
     moved = values | {"of": checkpoint.id, "before": before, "status": after}
-    return tx.connection.execute(_MOVE, moved).rowcount == 1
+    if tx.connection.execute(_MOVE, moved).rowcount == 0:
+        return False
+    receipts.moved(tx, checkpoint, after)
+    return True
 
 
 def tell(tx: Tx, checkpoint: Checkpoint) -> None:
@@ -107,6 +111,7 @@ def add_decision(tx: Tx, checkpoint: Checkpoint, decision: Decision) -> None:
     ordinal = len(checkpoint.decisions) + 1
     row = {"checkpoint_id": checkpoint.id, "ordinal": ordinal, "decision": decision}
     tx.connection.execute(_DECISION, row)
+    receipts.decided(tx, checkpoint, decision)
 
 
 def expire(tx: Tx, checkpoint_id: CheckpointId) -> bool:

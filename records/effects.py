@@ -13,7 +13,7 @@ from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost, EffectRow
 from protocol.ids import CheckpointId, RunId, ToolExecutionId
 from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect
-from records import bodies, checkpoints
+from records import bodies, checkpoints, receipts
 from records.columns import all_of, first_of, selected
 from records.conflicts import insert_unless_there
 from records.tables import effects, tool_executions
@@ -28,8 +28,11 @@ _CLAIM = (
     .values(state="claimed", epoch=effects.c.epoch + 1)
     .returning(effects.c.epoch)
 )
-_SETTLE = update(effects).where(
-    _OF, effects.c.state.in_(("claimed", "unknown")), effects.c.epoch == bindparam("by")
+_TOLD = (effects.c.run_id, effects.c.tool_execution_id, effects.c.epoch, effects.c.envelope_digest)
+_SETTLE = (
+    update(effects)
+    .where(_OF, effects.c.state.in_(("claimed", "unknown")), effects.c.epoch == bindparam("by"))
+    .returning(*_TOLD)
 )
 _STATUS = select(tool_executions.c.status).where(tool_executions.c.id == bindparam("of"))
 
@@ -82,6 +85,7 @@ def claim(
             return ClaimLost(reason=spent)
     taken = {"of": execution, "envelope_digest": envelope_digest, "claimed_at": tx.now}
     epoch = tx.connection.execute(_CLAIM, taken).scalar_one()
+    receipts.claimed(tx, row, epoch, envelope_digest, approval)
     return Claimed(epoch=epoch, again=again)
 
 
@@ -105,7 +109,10 @@ def settle(
 ) -> bool:
     """The outcome, by the one who holds the newest claim; an unknown one may still become known."""
     told = {"of": execution, "by": epoch, "state": state, "result": result, "settled_at": tx.now}
-    return tx.connection.execute(_SETTLE, told).rowcount == 1
+    row = tx.connection.execute(_SETTLE, told).first()
+    if row is not None:
+        receipts.settled(tx, row, state, result)
+    return row is not None
 
 
 def reopen(tx: Tx, execution: ToolExecutionId) -> bool:
@@ -118,13 +125,17 @@ def reopen(tx: Tx, execution: ToolExecutionId) -> bool:
 def undo(tx: Tx, execution: ToolExecutionId) -> None:
     """What was claimed is lost with its box: it may be claimed anew."""
     taken = _of(execution, "claimed", "succeeded", "failed")
-    tx.connection.execute(taken.values(state="intent", settled_at=None))
+    undone = taken.values(state="intent", settled_at=None).returning(*_TOLD)
+    for row in tx.connection.execute(undone).all():
+        receipts.undone(tx, row)
 
 
 def abandon_claims(tx: Tx, run_id: RunId) -> None:
     """The run ends while somebody acts: every claim has an outcome, if only `unknown`."""
     held = update(effects).where(effects.c.run_id == run_id, effects.c.state == "claimed")
-    tx.connection.execute(held.values(state="unknown", settled_at=tx.now))
+    abandoned = held.values(state="unknown", settled_at=tx.now).returning(*_TOLD)
+    for row in tx.connection.execute(abandoned).all():
+        receipts.settled(tx, row, "unknown", None)
 
 
 def get(connection: Connection, execution: ToolExecutionId) -> EffectRow | None:

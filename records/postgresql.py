@@ -78,8 +78,7 @@ class PostgreSQLLink:
         assert isinstance(raw, psycopg.Connection)
         self._raw: psycopg.Connection[Any] = raw
         self._batch = psycopg.ClientCursor(raw)
-        for statement in _PREPARED:
-            self._batch.execute(statement)
+        self._prepare()
 
     @property
     def lost(self) -> bool:
@@ -124,7 +123,15 @@ class PostgreSQLLink:
         self._batch.execute(";".join(parts), values)  # pyright: ignore[reportArgumentType]
 
     def rollback(self) -> None:
+        """The driver forgets all prepared statements with its own, where it has prepared any."""
         self._raw.rollback()
+        there = "SELECT 1 FROM pg_prepared_statements WHERE name = 'rhone_lock'"
+        if self._batch.execute(there).fetchone() is None:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        for statement in _PREPARED:
+            self._batch.execute(statement)
 
     def close(self) -> None:
         self.connection.invalidate()

@@ -72,3 +72,4 @@ def _close(tx: Tx, run_id: RunId, outcome: RunOutcome) -> None:
         error=outcome.error,
     )
     tx.append(run_id, body, key="ended")
+    tx.attest(run_id, "end", {"status": outcome.status, "stop_reason": outcome.stop_reason})

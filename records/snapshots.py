@@ -1,5 +1,6 @@
 """Capability snapshots and their evidence: written once, never changed; and the policy texts they pin."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
@@ -9,19 +10,22 @@ from protocol.digest import canonical, digest
 from protocol.ids import SnapshotId
 from protocol.noun import JSONObject
 from protocol.principal import Tenant
-from records import bodies
+from records import bodies, receipts
 from records.columns import AnyRow, all_of, owned_by
 from records.conflicts import insert_unless_there
 from records.tables import evidence, policies, snapshots
 from records.tx import Tx
 
 
-def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot) -> bool:
-    """False where a former try has kept it."""
+def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot, asked: Sequence[JSONObject] = ()) -> bool:
+    """False where a former try has kept it; `asked` are the questions that it was resolved from."""
     row = snapshot.model_dump(exclude={"document"}) | tenant.model_dump()
     document = bodies.stow(tx.connection, canonical(snapshot.document).decode())
     row |= {"document": document, "run_id": snapshot.document.run_id}
-    return insert_unless_there(tx.connection, snapshots, row)
+    if not insert_unless_there(tx.connection, snapshots, row):
+        return False
+    receipts.resolved(tx, snapshot, asked)
+    return True
 
 
 def get(connection: Connection, tenant: Tenant, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
@@ -47,6 +51,8 @@ def add_evidence(tx: Tx, snapshot_id: SnapshotId, kind: str, body: JSONObject) -
         at=tx.now,
     )
     tx.connection.execute(insert(evidence).values(row.model_dump()))
+    of = select(snapshots.c.run_id).where(snapshots.c.id == snapshot_id)
+    receipts.materialized(tx, tx.connection.execute(of).scalar_one(), row)
     return row
 
 

@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 
 from protocol.event import TERMINAL_EVENTS, EventBody
 from protocol.ids import RunId, SessionId
-from protocol.noun import rfc3339
+from protocol.noun import JSON, JSONObject, rfc3339
+from protocol.receipt import RecordKind
+from records.chains import Chains
 from records.hints import Topic
 from records.link import EventRow, Link
 
@@ -40,6 +42,7 @@ class Tx:
         self.hints: dict[Topic, int] = {}
         self._at = rfc3339(self.now)
         self._link = link
+        self._chains = Chains(link.connection)
         self._events: list[EventRow] = []
         self._logs = {row.run_id: _Log(row.session_id, row.last_seq, ended=row.ended) for row in rows}
 
@@ -59,6 +62,15 @@ class Tx:
         self.hints["events", run_id] = seq
         return seq
 
+    def attest(self, run_id: RunId, kind: RecordKind, body: JSONObject, payload: JSON = None) -> None:
+        """Put a fact of this transaction into the run's receipt; `payload` is the part that may be erased."""
+        ended = self._log(run_id).ended
+        self._chains.append(run_id, kind, self.now, body, payload, ended=ended)
+
+    def evidence(self, run_id: RunId) -> str | None:
+        """The digest of what was materialized last for the run, as its receipt has it."""
+        return self._chains.end(run_id).evidence
+
     def ended(self, run_id: RunId) -> bool:
         """Whether the run's terminal event is in."""
         return self._log(run_id).ended
@@ -75,6 +87,7 @@ class Tx:
         self._logs[run_id] = _Log(session_id, 0, ended=False)
 
     def commit(self) -> None:
+        self._chains.store()
         ends = {event.run_id: event.seq for event in self._events}
         self._link.commit(self._events, [(seq, run_id) for run_id, seq in ends.items()], self.hints)
 

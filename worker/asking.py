@@ -6,8 +6,9 @@ from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope, Required
 from protocol.digest import digest
 from protocol.ids import CheckpointId, derived
 from protocol.noun import rfc3339
+from protocol.receipt import Ruling
 from protocol.tool import ToolExecution
-from records import checkpoints, effects, tool_executions
+from records import checkpoints, effects, receipts, tool_executions
 from records.checkpoints import NewCheckpoint
 from records.effects import Intent
 from records.tx import Tx
@@ -47,25 +48,27 @@ class Asking:
             envelope_digest=envelope_digest,
             prepared=prepared.model_dump(mode="json"),
         )
-        return await self._park(execution, new, intent)
+        return await self._park(execution, new, ask.ruling, intent)
 
-    async def client_tool(self, known: KnownRun, doing: Doing) -> ActAsked | ActStopped:
+    async def client_tool(
+        self, known: KnownRun, doing: Doing, ruling: Ruling | None
+    ) -> ActAsked | ActStopped:
         """The application itself runs this tool; its own time limit is the deadline."""
         execution = doing.execution
         rendered = f"The application runs {written(execution.tool)} and submits the result."
         new = self._new(known, execution, "client_tool", rendered=rendered, rule=None)
-        return await self._park(execution, new.model_copy(update={"expires_in_ms": doing.timeout_ms}))
+        new = new.model_copy(update={"expires_in_ms": doing.timeout_ms})
+        return await self._park(execution, new, ruling)
 
-    async def question(self, known: KnownRun, doing: Doing) -> ActAsked | ActStopped:
+    async def question(self, known: KnownRun, doing: Doing, ruling: Ruling | None) -> ActAsked | ActStopped:
         execution = doing.execution
         arguments = execution.arguments
         rendered = written(str(arguments.get("question", "")))
         options = arguments.get("options")
         if isinstance(options, list):
             rendered += "".join(f"\n- {written(str(option))}" for option in options)
-        return await self._park(
-            execution, self._new(known, execution, "question", rendered=rendered, rule=None)
-        )
+        new = self._new(known, execution, "question", rendered=rendered, rule=None)
+        return await self._park(execution, new, ruling)
 
     async def outcome_unknown(self, known: KnownRun, doing: Doing, epoch: int) -> ActAsked | ActStopped:
         """A crash left an effect without an outcome, and nobody but a person can find out."""
@@ -91,11 +94,16 @@ class Asking:
         return _asked(await self._writer.commit(unit, runs=[execution.run_id]))
 
     async def _park(
-        self, execution: ToolExecution, new: NewCheckpoint, intent: Intent | None = None
+        self,
+        execution: ToolExecution,
+        new: NewCheckpoint,
+        ruling: Ruling | None,
+        intent: Intent | None = None,
     ) -> ActAsked | ActStopped:
         def unit(tx: Tx) -> Checkpoint | None:
             if intent is not None:
                 effects.intend(tx, intent)
+            receipts.ruled(tx, execution, ruling)
             return self._open(tx, execution, new)
 
         return _asked(await self._writer.commit(unit, runs=[execution.run_id]))

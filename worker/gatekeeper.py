@@ -7,7 +7,9 @@ from capabilities.envelope import Act as Facts
 from capabilities.envelope import envelope_of
 from capabilities.gate import Allow, Ask, Deny, ToolCallFacts, gate, question_for
 from capabilities.policy import Policy
+from capabilities.receipts import ruled
 from capabilities.required import ask_whom
+from capabilities.resources import acting, resource_fault, resource_of
 from protocol.checkpoint import Envelope
 from protocol.errors import Refused
 from protocol.tool import ToolExecution
@@ -37,6 +39,9 @@ class Gatekeeper:
             names = ", ".join(sorted(known.tools)) or "none"
             return f"There is no tool {execution.tool!r}. The tools are: {names}."
         fault = check_arguments(definition, execution.arguments)
+        grant = known.snapshot.grant_for(execution.tool)
+        if grant is not None and fault is None:
+            fault = resource_fault(known.snapshot, grant, execution.arguments)
         return f"The arguments do not fit {execution.tool!r}: {fault}" if fault else None
 
     async def digest_now(self, known: KnownRun, execution: ToolExecution) -> str | None:
@@ -59,10 +64,14 @@ class Gatekeeper:
         policy = await self._policy(known.snapshot.document.policy_digest)
         if grant is None:
             denied = next(d for d in known.snapshot.document.denials if d.name == execution.tool)
-            return Deny(rule=denied.rule, reason=denied.reason)
-        question = question_for(known.snapshot, grant, execution.arguments, roles=standing.roles)
+            answer = Deny(rule=denied.rule, reason=denied.reason)
+            return ruled(answer, facts, policy.digest, None, None)
+        through = resource_of(known.snapshot, grant, execution.arguments)
+        asker = acting(grant, through)
+        question = question_for(known.snapshot, asker, execution.arguments, roles=standing.roles)
         verdict = policy.decide(question)
         answer = gate(known.snapshot, facts, verdict)
+        answer = ruled(answer, facts, policy.digest, verdict, question)
         if not isinstance(answer, Ask):
             return answer
         asked = grant.rules if grant.approval == "ask" else ()

@@ -10,7 +10,7 @@ from protocol.digest import digest_bytes
 from protocol.ids import BlockId, derived
 from protocol.noun import JSON
 from protocol.tool import ToolExecution
-from records import blocks, effects, tool_executions
+from records import blocks, effects, receipts, tool_executions
 from records.run_record import RunRecord
 from records.tool_executions import NewToolExecution, ToolResult
 from records.tx import Tx
@@ -70,6 +70,7 @@ class Results:
 
         def unit(tx: Tx) -> None:
             if tool_executions.deny(tx, execution.id, denial.rule, denial.reason):
+                receipts.ruled(tx, execution, denial.ruling)
                 _tell_model(tx, known.record.history, execution, result, 0)
 
         await self._writer.commit(unit, runs=[execution.run_id])

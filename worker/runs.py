@@ -7,6 +7,7 @@ from temporalio import activity
 
 from capabilities.branch import default_branch
 from capabilities.policy import Policy
+from capabilities.receipts import Noted
 from capabilities.resolve import ResolveRequest, resolve
 from capabilities.signing import Signer
 from capabilities.snapshot import seal
@@ -188,6 +189,7 @@ class Authority:
             return
         roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
         shelf = await self._sources.stock(record, record.request.capabilities)
+        noted = Noted(self._policy)
         document = resolve(
             ResolveRequest(
                 run_id=run.id,
@@ -198,7 +200,7 @@ class Authority:
                 repository=repository,
             ),
             shelf,
-            self._policy,
+            noted,
         )
         policy_text = self._policy.document().decode()
 
@@ -206,7 +208,7 @@ class Authority:
             snapshot_id = SnapshotId(derived("capsnap_", run.id, 0))
             snapshot = seal(document, snapshot_id, tx.now, self._signer)
             snapshots.keep_policy(tx, self._policy.digest, policy_text)
-            if not snapshots.add(tx, record.tenant, snapshot):
+            if not snapshots.add(tx, record.tenant, snapshot, noted.asked):
                 return
             runs.set_snapshot(tx, run.id, snapshot_id)
             told = CapabilityResolved(

@@ -10,14 +10,14 @@ import time
 
 from temporalio import activity
 
-from capabilities.gate import Ask, Deny
+from capabilities.gate import Allow, Ask, Deny
 from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
 from protocol.errors import Refused, TargetLost, Unavailable
 from protocol.noun import JSONObject
 from protocol.tool import ToolExecution
-from records import checkpoints, effects, runs, tool_executions
+from records import checkpoints, effects, receipts, runs, tool_executions
 from records.effects import Intent
 from records.traces import span
 from records.tx import Tx
@@ -114,9 +114,9 @@ class ToolCalls(ports.ToolCalls):
         doing = _doing(known, execution, definition)
         if not isinstance(verdict, Ask):
             if execution.source == "client":
-                return await self._asking.client_tool(known, doing)
+                return await self._asking.client_tool(known, doing, verdict.ruling)
             if self._workbench.is_question(execution):
-                return await self._asking.question(known, doing)
+                return await self._asking.question(known, doing, verdict.ruling)
         try:
             act = self._workbench.act_for(known, execution)
             exact = doing.model_copy(update={"asked": isinstance(verdict, Ask)})
@@ -131,7 +131,7 @@ class ToolCalls(ports.ToolCalls):
             asked = await self._asking.approval(known, doing, prepared, envelope, verdict, view)
             self._failpoints.reach("during_approval", execution.tool)
             return asked
-        return await self._do(known, standing, prepared, None, stop)
+        return await self._do(known, standing, prepared, verdict, stop)
 
     async def _answered(
         self, known: KnownRun, standing: Standing, checkpoint: Checkpoint, stop: asyncio.Event
@@ -149,7 +149,7 @@ class ToolCalls(ports.ToolCalls):
         await self._writer.commit(lambda tx: runs.set_running(tx, run_id), runs=[run_id])
         match checkpoint.status:
             case "approved" | "redeemed":
-                return await self._asking.client_tool(known, _doing(known, execution, None))
+                return await self._asking.client_tool(known, _doing(known, execution, None), None)
             case "answered" if checkpoint.kind == "outcome_unknown":
                 return await self._resolved(known, standing, checkpoint, stop)
             case "answered":
@@ -204,10 +204,11 @@ class ToolCalls(ports.ToolCalls):
         known: KnownRun,
         standing: Standing,
         prepared: Prepared,
-        approval: Checkpoint | None,
+        authority: Checkpoint | Allow | None,
         stop: asyncio.Event,
     ) -> ActResult:
-        """Claim and perform: the one way to an effect."""
+        """Claim and perform: the one way to an effect. `authority` is what allows it, None where that was
+        told with an earlier claim."""
         execution = standing.execution
         doing = _doing(known, execution, await self._gatekeeper.digest_now(known, execution))
         act = self._workbench.act_for(known, execution)
@@ -216,7 +217,7 @@ class ToolCalls(ports.ToolCalls):
             return await self._perform(known, doing, act, prepared, standing.effect.epoch, stop)
         envelope = self._gatekeeper.envelope(known, doing, prepared)
         self._failpoints.reach("after_intent", execution.tool)
-        claim = await self._claim(execution, envelope, prepared, approval)
+        claim = await self._claim(execution, envelope, prepared, authority)
         match claim:
             case ClaimLost(reason=reason):
                 if reason == "the run has ended":
@@ -231,8 +232,13 @@ class ToolCalls(ports.ToolCalls):
                 return await self._perform(known, doing, act, prepared, epoch, stop)
 
     async def _claim(
-        self, execution: ToolExecution, envelope: Envelope, prepared: Prepared, approval: Checkpoint | None
+        self,
+        execution: ToolExecution,
+        envelope: Envelope,
+        prepared: Prepared,
+        authority: Checkpoint | Allow | None,
     ) -> Claim:
+        approval = authority if isinstance(authority, Checkpoint) else None
         intent = Intent(
             tool_execution_id=execution.id,
             run_id=execution.run_id,
@@ -246,6 +252,8 @@ class ToolCalls(ports.ToolCalls):
                 effects.intend(tx, intent)
             else:
                 runs.set_running(tx, execution.run_id)
+            if isinstance(authority, Allow):
+                receipts.ruled(tx, execution, authority.ruling)
             claim = effects.claim(
                 tx,
                 execution.id,

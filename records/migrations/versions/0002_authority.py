@@ -1,5 +1,7 @@
 """The tables of what is decided, kept and proven: one function a noun."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,8 +13,13 @@ branch_labels = None
 depends_on = None
 
 
+def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
+    return [sa.Column(name, sa.Text(), nullable=nullable) for name in names]
+
+
 def upgrade() -> None:
     skills()
+    receipts()
 
 
 def skills() -> None:
@@ -30,3 +37,72 @@ def skills() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_skills_project_id_created_at_name_version", "skills", columns)
+
+
+def receipts() -> None:
+    """Chains, payloads, heads, and what makes the database refuse to change them."""
+    for name, key, more, maybe in (
+        ("receipts", ("run_id", "ordinal"), ("kind", "hash", "record"), ("evidence",)),
+        ("receipt_payloads", ("run_id", "ordinal"), (), ("salt", "value")),
+        ("receipt_run_heads", ("run_id", "ordinal"), ("statement", "signature"), ()),
+        ("receipt_log_heads", ("project_id", "size"), ("statement", "signature"), ()),
+    ):
+        op.create_table(
+            name,
+            *texts(key[0]),
+            sa.Column(key[1], sa.BigInteger(), autoincrement=False, nullable=False),
+            *texts(*more),
+            *texts(*maybe, nullable=True),
+            sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"),
+            sqlite_with_rowid=False,
+        )
+    op.create_table(
+        "receipt_leaves",
+        *texts("project_id"),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        *texts("run_id"),
+        sa.Column("ordinal", sa.BigInteger(), nullable=False),
+        *texts("hash"),
+        sa.PrimaryKeyConstraint("project_id", "position", name="pk_receipt_leaves"),
+        sa.UniqueConstraint("run_id", "ordinal", name="uq_receipt_leaves_run_id_ordinal"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "receipts_unsealed", *texts("run_id"), sa.PrimaryKeyConstraint("run_id", name="pk_receipts_unsealed")
+    )
+    op.create_table(
+        "signing_keys",
+        *texts("key_id", "public_key"),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name="pk_signing_keys"),
+    )
+    _never_changed()
+
+
+def _never_changed() -> None:
+    """Payloads alone may be erased: the content goes, the row stays."""
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute(
+            "CREATE FUNCTION rhone_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION '% is never changed', TG_TABLE_NAME; END $$"
+        )
+    for table in (
+        *("receipts", "snapshots", "evidence", "policies"),
+        *("receipt_run_heads", "receipt_leaves", "receipt_log_heads", "signing_keys"),
+    ):
+        _refuse(table, "update")
+        _refuse(table, "delete")
+    same = "NEW.run_id = OLD.run_id AND NEW.ordinal = OLD.ordinal"
+    _refuse("receipt_payloads", "update", f" WHEN (NOT (NEW.salt IS NULL AND NEW.value IS NULL AND {same}))")
+    _refuse("receipt_payloads", "delete")
+
+
+def _refuse(table: str, verb: str, when: str = "") -> None:
+    trigger = f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table} FOR EACH"
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(f"{trigger} ROW{when} BEGIN SELECT RAISE(ABORT, '{table} is never changed'); END")
+        return
+    op.execute(f"{trigger} ROW{when} EXECUTE FUNCTION rhone_refuse()")
+    if verb == "delete":
+        trigger = f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
+        op.execute(f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION rhone_refuse()")
