@@ -25,7 +25,8 @@ _COLUMNS = {
     "EXPIRES": "expires_at",
 }
 CheckpointArgument = Annotated[
-    str | None, typer.Argument(metavar="ID", help="The checkpoint; else the only one that is open.")
+    list[str] | None,
+    typer.Argument(metavar="ID...", help="The checkpoints; else the only one that is open."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask once more.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept with the decision, and told to the agent.")]
@@ -54,8 +55,11 @@ def approve(
 ) -> None:
     """Show what would be done, and allow exactly that.
 
-    The decision carries the digest of what was shown: if the act changes in between, it is refused.
+    The decision carries the digest of what was shown: if the act changes in between, it is refused. Of
+    several all are allowed, or none.
     """
+    if arguments is not None and len(checkpoint_id or ()) > 1:
+        raise Failure("--arguments goes with one checkpoint")
     decision = given(decision="approve", reason=reason, arguments=_object(arguments))
     asked = "Allow this?" if arguments is None else f"Change its arguments to {arguments}?"
     _decide(checkpoint_id, reach, decision, asked=asked, yes=yes)
@@ -99,13 +103,17 @@ def _object(text: str | None) -> JSONObject | None:
     return value
 
 
-def _decide(checkpoint_id: str | None, reach: Reach, decision: Body, *, asked: str, yes: bool) -> None:
+def _decide(names: list[str] | None, reach: Reach, decision: Body, *, asked: str, yes: bool) -> None:
     with connect(reach) as client:
-        shown = client.get(f"/v1/checkpoints/{checkpoint_id or _only(client)}")
-        _print(shown, reach)
+        shown = [client.get(f"/v1/checkpoints/{name}") for name in names or [_only(client)]]
+        for one in shown:
+            _print(one, reach)
         if not yes:
-            _ask(asked, reach)
-        _send(client, shown, decision, reach)
+            _ask(asked if len(shown) == 1 else f"{asked} All {len(shown)} of them?", reach)
+        if len(shown) == 1:
+            _send(client, shown[0], decision, reach)
+        else:
+            _send_all(client, shown, decision, reach)
 
 
 def _print(shown: JSONObject, reach: Reach) -> None:
@@ -132,6 +140,15 @@ def _send(client: Client, shown: JSONObject, decision: Body, reach: Reach) -> No
     body = given(**decision, envelope_digest=shown.get("envelope_digest"))
     decided = client.post(f"/v1/checkpoints/{shown['id']}:decide", body)
     tell.done(decided, f"{decided['id']} is {decided['status']}", as_json=reach.as_json)
+
+
+def _send_all(client: Client, shown: list[JSONObject], decision: Body, reach: Reach) -> None:
+    items = [given(id=one["id"], envelope_digest=one.get("envelope_digest")) for one in shown]
+    decided = client.post("/v1/checkpoints:decide", given(**decision, items=items))
+    made = decided["items"]
+    assert isinstance(made, list)
+    words = [f"{one['id']} is {one['status']}" for one in made if isinstance(one, dict)]
+    tell.done(decided, "\n".join(words), as_json=reach.as_json)
 
 
 def _only(client: Client) -> str:

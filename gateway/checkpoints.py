@@ -17,7 +17,7 @@ from gateway.idempotency import Made, scope_of
 from gateway.names import checkpoint_named, run_named
 from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
 from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refused
-from protocol.ids import CheckpointId
+from protocol.ids import CheckpointId, RunId
 from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
 from records import checkpoints, decisions, principals, snapshots
@@ -27,6 +27,7 @@ from records.tx import Tx
 
 router = APIRouter(tags=["checkpoints"])
 
+AT_ONCE = 100
 RESOLUTIONS = ("succeeded", "failed", "retry")
 
 
@@ -51,6 +52,25 @@ class DecisionBody(Noun):
 
 class RevokeBody(Noun):
     reason: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+class DecisionItem(Noun):
+    """One of several, with the digest of what was shown of it."""
+
+    id: str
+    envelope_digest: str | None = None
+
+
+class DecideAllBody(Noun):
+    """One decision over listed acts: over all of them, or over none."""
+
+    decision: Literal["approve", "deny"]
+    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    items: Annotated[tuple[DecisionItem, ...], Field(min_length=1, max_length=AT_ONCE)]
+
+
+class AllDecided(Noun):
+    items: tuple[Checkpoint, ...]
 
 
 @router.get("/v1/checkpoints", response_model=Listed[Checkpoint])
@@ -106,6 +126,53 @@ async def revoke_checkpoint(request: Request, here: Here, caller: Decider, check
     body = await read_body(request)
     verdict = Verdict(decision="revoke", reason=body.parse(RevokeBody).reason)
     return await _decide(request, here, caller, body, verdict)
+
+
+@router.post("/v1/checkpoints:decide", response_model=AllDecided, openapi_extra=documented("DecideAllBody"))
+async def decide_checkpoints(request: Request, here: Here, caller: Decider) -> Response:
+    """All of them are decided in one transaction, each checked as alone, or nothing is changed."""
+    body = await read_body(request)
+    asked = body.parse(DecideAllBody)
+    names = [item.id for item in asked.items]
+    runs: set[RunId] = set()
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            param = f"items[{index}].id"
+            raise InvalidRequest("request.invalid_field", f"{param}: {name[:200]} stands twice", param=param)
+        try:
+            runs.add((await here.checkpoints.place(caller.tenant, name)).run_id)
+        except NotFound as refused:
+            raise _of_item(refused, index) from refused
+    verdicts = [
+        (
+            CheckpointId(item.id),
+            Verdict(decision=asked.decision, reason=asked.reason, envelope_digest=item.envelope_digest),
+        )
+        for item in asked.items
+    ]
+
+    def unit(tx: Tx) -> Made[tuple[Checkpoint, ...]]:
+        decided = decisions.decide_all(tx, _with_roles_of_now(tx.connection, caller), verdicts)
+        if isinstance(decided, decisions.AtFault):
+            raise _of_item(_refused(decided.outcome), decided.index)
+        return Made(",".join(names), decided)
+
+    done = await here.mutations.once(scope_of(request, caller), body, unit, runs=runs)
+    if done.value is not None:
+        here.wakes.wake(sorted(runs))
+        return one(AllDecided(items=done.value), done.status, done.headers)
+    after = await here.database.read(
+        lambda c: tuple(checkpoint_named(c, caller.tenant, name) for name in done.resource_id.split(","))
+    )
+    return one(AllDecided(items=after), done.status, done.headers)
+
+
+def _of_item(refused: Refused, index: int) -> Refused:
+    """The same refusal, about one of several."""
+    field = refused.param if refused.param == "envelope_digest" else "id"
+    param = f"items[{index}].{field}"
+    words = refused.message.removeprefix(f"{field}: ")
+    return type(refused)(refused.code, f"{param}: {words}", param=param, details=refused.details)
 
 
 async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, verdict: Verdict) -> Response:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from gateway.checkpoints import DecisionBody, RevokeBody
+from gateway.checkpoints import DecideAllBody, DecisionBody, RevokeBody
 from gateway.client_tools import ClientToolResult
 from gateway.errors import ErrorAnswer
 from gateway.keys import KeyBody

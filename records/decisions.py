@@ -1,5 +1,6 @@
 """What people say to a checkpoint: who, when by the database's clock, what was shown; each answer a value."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from protocol import event
@@ -67,6 +68,14 @@ Outcome = (
     Decided | Closed | Expired | DigestMismatch | WrongVerb | RoleMissing | IsRequester | NoSuchCheckpoint
 )
 
+
+class AtFault(Noun):
+    """The first of several that cannot be decided like that."""
+
+    index: int
+    outcome: Outcome
+
+
 _CLOSES = {"approve": "approved", "deny": "denied", "answer": "answered"}
 _NOT_FOR = {"approval": ("answer",), "handoff": ("answer",), "client_tool": ("approve", "revoke", "answer")}
 
@@ -74,6 +83,37 @@ _NOT_FOR = {"approval": ("answer",), "handoff": ("answer",), "client_tool": ("ap
 def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict) -> Outcome:
     """Under the lock of the checkpoint's run."""
     checkpoint = checkpoints.get(tx.connection, caller.tenant, checkpoint_id)
+    settled = _settled(tx, caller, checkpoint, verdict)
+    if checkpoint is None or settled is not None:
+        return settled or NoSuchCheckpoint()
+    if verdict.decision == "revoke":
+        return _revoke(tx, caller, checkpoint, verdict)
+    if verdict.decision == "defer":
+        return _defer(tx, caller, checkpoint, verdict)
+    return count(tx, caller, checkpoint, verdict)
+
+
+def decide_all(
+    tx: Tx, caller: Caller, verdicts: Sequence[tuple[CheckpointId, Verdict]]
+) -> tuple[Checkpoint, ...] | AtFault:
+    """One decision over several, each judged as alone, under the locks of all their runs: all of them count,
+    or nothing is changed."""
+    for index, (checkpoint_id, verdict) in enumerate(verdicts):
+        checkpoint = checkpoints.get(tx.connection, caller.tenant, checkpoint_id)
+        settled = _settled(tx, caller, checkpoint, verdict)
+        if settled is not None and not isinstance(settled, Decided):
+            return AtFault(index=index, outcome=settled)
+    decided: list[Checkpoint] = []
+    for checkpoint_id, verdict in verdicts:
+        outcome = decide(tx, caller, checkpoint_id, verdict)
+        if not isinstance(outcome, Decided):
+            raise RuntimeError(f"{checkpoint_id} changed under the lock of its run")
+        decided.append(outcome.checkpoint)
+    return tuple(decided)
+
+
+def _settled(tx: Tx, caller: Caller, checkpoint: Checkpoint | None, verdict: Verdict) -> Outcome | None:
+    """The answer that needs no change: a refusal, or the same decision again; None where it is to be made."""
     if checkpoint is None:
         return NoSuchCheckpoint()
     role = checkpoint.required.role
@@ -88,14 +128,10 @@ def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict
     if verdict.decision == "approve" and verdict.envelope_digest != checkpoint.envelope_digest:
         return DigestMismatch(checkpoint=checkpoint)
     if verdict.decision == "revoke":
-        return _revoke(tx, caller, checkpoint, verdict)
+        return Decided(checkpoint=checkpoint) if checkpoint.status == "revoked" else None
     if checkpoint.status != "open":
         return _decided_before(checkpoint, caller, verdict)
-    if checkpoint.expires_at <= tx.now:
-        return Expired(checkpoint=checkpoint)
-    if verdict.decision == "defer":
-        return _defer(tx, caller, checkpoint, verdict)
-    return count(tx, caller, checkpoint, verdict)
+    return Expired(checkpoint=checkpoint) if checkpoint.expires_at <= tx.now else None
 
 
 def count(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
@@ -183,8 +219,6 @@ def _defer(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> 
 
 
 def _revoke(tx: Tx, caller: Caller, checkpoint: Checkpoint, verdict: Verdict) -> Outcome:
-    if checkpoint.status == "revoked":
-        return Decided(checkpoint=checkpoint)
     if not checkpoints.revoke(tx, checkpoint):
         return Closed(checkpoint=checkpoint)
     _record(tx, caller, checkpoint, verdict)
