@@ -1,10 +1,11 @@
 """Snapshots: a resolved document sealed by its digest and a signature, and the check of both."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from capabilities.signing import Signer, key_id, signed_by
-from protocol.capability import CapabilitySnapshot, SnapshotDocument
-from protocol.digest import canonical, digest_bytes
+from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
+from protocol.digest import canonical, digest, digest_bytes
 from protocol.ids import SnapshotId
 from protocol.noun import Noun
 
@@ -39,4 +40,17 @@ def verify(snapshot: CapabilitySnapshot, public_key: bytes) -> Verified | NotVer
         return NotVerified(reason=f"it was signed with the key {snapshot.key_id}, not {key_id(public_key)}")
     if not signed_by(public_key, body, snapshot.signature):
         return NotVerified(reason="the signature does not fit the document")
+    return Verified()
+
+
+def verify_evidence(snapshot: CapabilitySnapshot, chain: Sequence[Evidence]) -> Verified | NotVerified:
+    """Whether the rows are one unbroken chain from the snapshot on; rows cut off at its end do not show."""
+    previous = snapshot.digest
+    for ordinal, row in enumerate(chain, 1):
+        if (row.snapshot_digest, row.ordinal, row.previous) != (snapshot.digest, ordinal, previous):
+            return NotVerified(reason=f"row {ordinal} of the evidence does not follow from what is before it")
+        covered = row.model_dump(mode="json", exclude={"digest"}, exclude_none=True)
+        if digest(covered) != row.digest:
+            return NotVerified(reason=f"row {ordinal} of the evidence is not the one that its digest names")
+        previous = row.digest
     return Verified()

@@ -53,6 +53,7 @@ COMMANDS = {
     "deny": Entry("cli.checkpoints:deny", "Refuse what waits; the agent is told, and goes on."),
     "answer": Entry("cli.checkpoints:answer", "Answer a question, or say how an unknown outcome ended."),
     "skill": Entry("cli.skills:skill", "Import, list and show skills."),
+    "snapshot": Entry("cli.snapshots:snapshot", "Show what a run may do, and compare two."),
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
     "principals": Entry("cli.keys:principals", "List who may do what, or add somebody."),
     "key": Entry("cli.keys:key", "Create, list and revoke API keys."),

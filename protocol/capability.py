@@ -182,11 +182,17 @@ class CapabilitySnapshot(Noun):
 
 
 class Evidence(Noun):
-    """What was really materialized under a snapshot: an append-only row with its own digest."""
+    """What was really materialized under a snapshot: one row of an append-only chain.
+
+    `digest` covers every other field. `previous` is the digest of the row before, and of the first row the
+    snapshot's own digest: the chain begins with what was allowed.
+    """
 
     snapshot_id: SnapshotId
+    snapshot_digest: str
     ordinal: int
     kind: str
     body: dict[str, JSON]
+    previous: str
     digest: str
     at: Moment

@@ -11,7 +11,8 @@ EffectState = Literal["intent", "claimed", "succeeded", "failed", "unknown"]
 
 class EffectRow(Noun):
     """Keyed by its tool execution. `epoch` grows by one per claim; an outcome is written only by the epoch
-    that holds the claim, so a zombie's late word changes nothing. `result` keeps what a probe needs."""
+    that holds the claim, so a zombie's late word changes nothing. `result` keeps what a probe needs.
+    `evidence_digest` names what was materialized last when it was claimed."""
 
     tool_execution_id: ToolExecutionId
     run_id: RunId
@@ -19,6 +20,7 @@ class EffectRow(Noun):
     state: EffectState
     epoch: int
     envelope_digest: str
+    evidence_digest: str | None = None
     result: JSONObject | None = None
     claimed_at: Moment | None = None
     settled_at: Moment | None = None

@@ -83,7 +83,12 @@ def claim(
         spent = checkpoints.redeem(tx, approval, execution, envelope_digest, again=again or anew)
         if spent is not None:
             return ClaimLost(reason=spent)
-    taken = {"of": execution, "envelope_digest": envelope_digest, "claimed_at": tx.now}
+    taken = {
+        "of": execution,
+        "envelope_digest": envelope_digest,
+        "evidence_digest": tx.evidence(row.run_id),
+        "claimed_at": tx.now,
+    }
     epoch = tx.connection.execute(_CLAIM, taken).scalar_one()
     receipts.claimed(tx, row, epoch, envelope_digest, approval)
     return Claimed(epoch=epoch, again=again)

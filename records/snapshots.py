@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, insert, select
 
 from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
 from protocol.digest import canonical, digest
@@ -40,19 +40,25 @@ def load(connection: Connection, snapshot_id: SnapshotId) -> CapabilitySnapshot 
 
 
 def add_evidence(tx: Tx, snapshot_id: SnapshotId, kind: str, body: JSONObject) -> Evidence:
-    """What was really materialized; under the lock of the snapshot's run."""
-    last = select(func.coalesce(func.max(evidence.c.ordinal), 0)).where(evidence.c.snapshot_id == snapshot_id)
-    row = Evidence(
+    """What was really materialized, at the end of the chain; under the lock of the snapshot's run."""
+    of = select(snapshots.c.run_id, snapshots.c.digest).where(snapshots.c.id == snapshot_id)
+    run_id, snapshot_digest = tx.connection.execute(of).one()
+    chain = select(evidence.c.ordinal, evidence.c.digest).where(evidence.c.snapshot_id == snapshot_id)
+    last = tx.connection.execute(chain.order_by(evidence.c.ordinal.desc()).limit(1)).first()
+    open_row = Evidence(
         snapshot_id=snapshot_id,
-        ordinal=tx.connection.execute(last).scalar_one() + 1,
+        snapshot_digest=snapshot_digest,
+        ordinal=last.ordinal + 1 if last else 1,
         kind=kind,
         body=body,
-        digest=digest(body),
+        previous=last.digest if last else snapshot_digest,
+        digest="",
         at=tx.now,
     )
+    covered = open_row.model_dump(mode="json", exclude={"digest"}, exclude_none=True)
+    row = open_row.model_copy(update={"digest": digest(covered)})
     tx.connection.execute(insert(evidence).values(row.model_dump()))
-    of = select(snapshots.c.run_id).where(snapshots.c.id == snapshot_id)
-    receipts.materialized(tx, tx.connection.execute(of).scalar_one(), row)
+    receipts.materialized(tx, run_id, row)
     return row
 
 

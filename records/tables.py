@@ -300,6 +300,7 @@ effects = Table(
     *_texts("effect", "state"),
     *_counts("epoch"),
     _text("envelope_digest"),
+    Column("evidence_digest", Text),
     Column("prepared", Text),
     Column("result", Document(JSONObject)),
     Column("claimed_at", Instant),
@@ -363,7 +364,7 @@ evidence = Table(
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     _text("kind"),
     Column("body", Document(dict[str, JSON]), nullable=False),
-    _text("digest"),
+    *_texts("snapshot_digest", "previous", "digest"),
     _at("at"),
 )
 

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from sqlalchemy import update
 
+from capabilities.snapshot import NotVerified, Verified, verify_evidence
 from protocol.capability import CapabilitySnapshot, SnapshotDocument
 from protocol.digest import digest
 from protocol.ids import PrincipalId, ProjectId, SnapshotId, fresh
@@ -160,9 +161,17 @@ async def test_a_snapshot_and_its_evidence_come_back_as_they_were_kept(world: Wo
         )
         await world.commit(unit, run_id)
     evidence = await world.read(lambda c: snapshots.list_evidence(c, snapshot.id))
-    assert [(one.ordinal, one.body["n"], one.digest) for one in evidence] == [
-        (number + 1, number, digest({"n": number, "x": None})) for number in range(3)
-    ]
+    assert [(one.ordinal, one.body["n"]) for one in evidence] == [(1, 0), (2, 1), (3, 2)]
+    assert verify_evidence(snapshot, evidence) == Verified()
+    for changed in (
+        [evidence[0], evidence[2]],
+        [evidence[0].model_copy(update={"body": {"n": 7}}), *evidence[1:]],
+        [evidence[1], evidence[0], evidence[2]],
+        [evidence[0].model_copy(update={"at": evidence[0].at + timedelta(seconds=1)}), *evidence[1:]],
+    ):
+        assert isinstance(verify_evidence(snapshot, changed), NotVerified)
+    other = snapshot.model_copy(update={"digest": "sha256:other"})
+    assert isinstance(verify_evidence(other, evidence), NotVerified)
 
 
 async def test_a_policy_text_is_kept_by_its_digest(world: World) -> None:

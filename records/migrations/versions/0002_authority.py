@@ -18,8 +18,16 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 
 
 def upgrade() -> None:
+    evidence()
     skills()
     receipts()
+
+
+def evidence() -> None:
+    """Rows become a chain, and each effect names the row that was in force."""
+    for name in ("snapshot_digest", "previous"):
+        op.add_column("evidence", sa.Column(name, sa.Text(), nullable=False, server_default=""))
+    op.add_column("effects", sa.Column("evidence_digest", sa.Text(), nullable=True))
 
 
 def skills() -> None:
