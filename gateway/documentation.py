@@ -23,7 +23,7 @@ from protocol.session import SessionPatch, SessionRequest
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
-    *(SessionRequest, SessionPatch, Instructions, Phase),
+    *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErrorAnswer),
 )
 _COMMON = {
