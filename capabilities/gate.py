@@ -46,6 +46,7 @@ def question_for(
     arguments: JSONObject,
     *,
     roles: tuple[str, ...],
+    project: str | None = None,
     labels: tuple[str, ...] = (),
     branch: str | None = None,
 ) -> PolicyQuestion:
@@ -55,7 +56,7 @@ def question_for(
     asked = next((one for one in document.requested if label(one) == grant.name), None)
     kind = (document.target or {}).get("kind")
     return PolicyQuestion(
-        principal=Asker(id=document.principal, roles=roles),
+        principal=Asker(id=document.principal, roles=roles, project=project),
         tool=grant.name,
         kind=grant.kind,
         source=grant.definition.source,

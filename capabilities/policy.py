@@ -38,7 +38,7 @@ class Policy:
         annotations: dict[str, dict[str, str]],
         parsed: cedarpy.PolicySet,
     ) -> None:
-        self._texts = tuple(texts)
+        self.texts = tuple(texts)
         self._rules = tuple(annotations)
         self._annotations = annotations
         self._parsed = parsed
@@ -76,7 +76,7 @@ class Policy:
 
     def document(self) -> bytes:
         """The bytes that `digest` is taken over."""
-        return canonical(_Document(texts=tuple(_Text(name=name, text=text) for name, text in self._texts)))
+        return canonical(_Document(texts=tuple(_Text(name=name, text=text) for name, text in self.texts)))
 
     def annotations(self, rule: str) -> dict[str, str]:
         """What stands before a rule as `@name("value")`, by its id; nothing for a rule that is not here."""

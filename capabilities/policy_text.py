@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cedarpy
 
@@ -31,6 +31,11 @@ class Rule(NamedTuple):
     @property
     def id(self) -> str:
         return self.annotations["id"]
+
+    @property
+    def forbids(self) -> bool:
+        [rule] = cast(dict[str, JSONObject], self.parsed["staticPolicies"]).values()
+        return rule["effect"] == "forbid"
 
 
 def rules_of(name: str, text: str) -> list[Rule]:

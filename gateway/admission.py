@@ -9,7 +9,7 @@ from capabilities.mcp import check_servers
 from capabilities.request import check_request
 from protocol.block import AssetPart, InputDraft
 from protocol.config import Config
-from protocol.errors import InvalidRequest
+from protocol.errors import Forbidden, InvalidRequest
 from protocol.ids import RunId
 from protocol.noun import Noun
 from protocol.run import HarnessChoice, Limits, LimitsPatch, RepositoryChoice, RunRequest, TargetChoice
@@ -133,6 +133,9 @@ def _refuse_unbuilt(request: RunRequest) -> None:
         raise _unsupported(field, f"the harness {place}")
     if request.target is not None and request.target.kind != "workspace":
         raise _unsupported("target.kind", f"targets of the kind {request.target.kind!r}")
+    if request.safety.mode != "enforce":
+        message = f"safety.mode: a request can only tighten; {request.safety.mode!r} would loosen"
+        raise Forbidden("policy.loosens", message, param="safety.mode")
     if request.safety.profile != "default":
         raise _unsupported("safety.profile", f"the safety profile {request.safety.profile!r}")
     refuse_assets(request.blocks, "blocks")

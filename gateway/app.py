@@ -10,6 +10,7 @@ from gateway import (
     health,
     keys,
     models,
+    policies,
     principals,
     projects,
     run_verbs,
@@ -45,7 +46,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
-    for part in (sessions, models, skills, snapshots, keys, principals, projects):
+    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects):
         app.include_router(part.router)
     translate(app)
     document(app)

@@ -11,6 +11,7 @@ from gateway.checkpoints import DecideAllBody, DecisionBody, RevokeBody
 from gateway.client_tools import ClientToolResult
 from gateway.errors import ErrorAnswer
 from gateway.keys import KeyBody
+from gateway.policies import PolicyBody
 from gateway.principals import PrincipalBody, RolesBody
 from gateway.projects import ProjectBody
 from gateway.run_verbs import CancelBody, InterruptBody, ResumeBody, SendBody
@@ -25,6 +26,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErrorAnswer),
+    PolicyBody,
 )
 _COMMON = {
     "seq": {"type": "integer", "minimum": 1},

@@ -8,7 +8,7 @@ from gateway.gateway import gateway_of
 from protocol.errors import InvalidRequest
 
 _DECLARED = (
-    *("targets", "mcp-servers", "policies", "providers", "aliases", "vaults", "agents"),
+    *("targets", "mcp-servers", "providers", "aliases", "vaults", "agents"),
     *("memory", "webhooks", "budgets", "grants", "tokens", "calls", "live", "assets", "messages"),
 )
 

@@ -87,8 +87,10 @@ class OutputChoice(Noun):
 
 
 class SafetyChoice(Noun):
+    """A request may not loosen: a `mode` other than `enforce` is understood, and forbidden."""
+
     profile: str = "default"
-    mode: Literal["enforce"] = "enforce"
+    mode: Literal["enforce", "warn", "off"] = "enforce"
 
 
 class RunRequest(Noun):

@@ -68,7 +68,13 @@ class Gatekeeper:
             return ruled(answer, facts, policy.digest, None, None)
         through = resource_of(known.snapshot, grant, execution.arguments)
         asker = acting(grant, through)
-        question = question_for(known.snapshot, asker, execution.arguments, roles=standing.roles)
+        question = question_for(
+            known.snapshot,
+            asker,
+            execution.arguments,
+            roles=standing.roles,
+            project=known.record.tenant.project_id,
+        )
         verdict = policy.decide(question)
         answer = gate(known.snapshot, facts, verdict)
         answer = ruled(answer, facts, policy.digest, verdict, question)

@@ -7,6 +7,7 @@ from temporalio import activity
 
 from capabilities.branch import default_branch
 from capabilities.policy import Policy
+from capabilities.policy_layers import Layers
 from capabilities.receipts import Noted
 from capabilities.resolve import ResolveRequest, resolve
 from capabilities.signing import Signer
@@ -19,7 +20,7 @@ from protocol.event import CapabilityResolved, NameCount
 from protocol.ids import RunId, SnapshotId, derived
 from protocol.inbox import Cancel, Interrupt
 from protocol.noun import rfc3339
-from records import checkpoints, inbox, principals, runs, snapshots
+from records import checkpoints, inbox, principals, project_policies, runs, snapshots
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
@@ -178,7 +179,7 @@ class Authority:
 
     def __init__(self, sources: Sources, policy: Policy, signer: Signer) -> None:
         self._sources = sources
-        self._policy = policy
+        self._layers = Layers(policy)
         self._signer = signer
 
     async def resolve(
@@ -189,11 +190,12 @@ class Authority:
             return
         roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
         shelf = await self._sources.stock(record, record.request.capabilities)
-        noted = Noted(self._policy)
+        policy = await self._policy_of(database, record)
+        noted = Noted(policy)
         document = resolve(
             ResolveRequest(
                 run_id=run.id,
-                principal=Asker(id=record.principal_id, roles=roles),
+                principal=Asker(id=record.principal_id, roles=roles, project=record.tenant.project_id),
                 capabilities=record.request.capabilities,
                 tools=record.request.tools,
                 target=run.target,
@@ -202,12 +204,12 @@ class Authority:
             shelf,
             noted,
         )
-        policy_text = self._policy.document().decode()
+        policy_text = policy.document().decode()
 
         def unit(tx: Tx) -> None:
             snapshot_id = SnapshotId(derived("capsnap_", run.id, 0))
             snapshot = seal(document, snapshot_id, tx.now, self._signer)
-            snapshots.keep_policy(tx, self._policy.digest, policy_text)
+            snapshots.keep_policy(tx, policy.digest, policy_text)
             if not snapshots.add(tx, record.tenant, snapshot, noted.asked):
                 return
             runs.set_snapshot(tx, run.id, snapshot_id)
@@ -221,6 +223,11 @@ class Authority:
             tx.append(run.id, told, key="resolved")
 
         await writer.commit(unit, runs=[run.id])
+
+    async def _policy_of(self, database: Database, record: RunRecord) -> Policy:
+        """The rules of the installation, tightened by those that hold in the run's project now."""
+        holding = await database.read(lambda c: project_policies.holding(c, record.tenant))
+        return self._layers.over([(one.name, one.text) for one in holding])
 
 
 def _names(names: tuple[str, ...]) -> NameCount:

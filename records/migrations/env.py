@@ -2,10 +2,10 @@
 
 from alembic import context
 
-from records import receipt_tables, skill_tables
+from records import policy_tables, receipt_tables, skill_tables
 from records.tables import metadata
 
-KNOWN = (receipt_tables, skill_tables)  # what is imported adds its tables to the metadata
+KNOWN = (policy_tables, receipt_tables, skill_tables)  # what is imported adds its tables to the metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True

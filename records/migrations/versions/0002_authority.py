@@ -20,6 +20,7 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 def upgrade() -> None:
     evidence()
     skills()
+    project_policies()
     receipts()
 
 
@@ -45,6 +46,20 @@ def skills() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_skills_project_id_created_at_name_version", "skills", columns)
+
+
+def project_policies() -> None:
+    """A row for each version of a project's policy."""
+    op.create_table(
+        "project_policies",
+        *texts("org_id", "project_id", "name"),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        *texts("digest", "text", "put_by"),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "name", "version", name="pk_project_policies"),
+    )
+    columns = ["project_id", "created_at", "name", "version"]
+    op.create_index("ix_project_policies_project_id_created_at_name_version", "project_policies", columns)
 
 
 def receipts() -> None:
