@@ -6,6 +6,7 @@ from functools import cache
 from capabilities.arguments import schema_fault
 from capabilities.catalogue_web import web_tools
 from capabilities.offer import Missing, Offer, Offered
+from capabilities.resources import skill_tools
 from protocol.capability import Capability, ClientToolCapability, ToolCapability, label
 from protocol.digest import digest
 from protocol.noun import JSON, JSONObject
@@ -97,7 +98,7 @@ ASK_USER = "ask_user"
 
 @cache
 def built_in() -> tuple[ToolDefinition, ...]:
-    return (*_workspace(), *_forge(), _ask_user(), *web_tools())
+    return (*_workspace(), *_forge(), *skill_tools(), _ask_user(), *web_tools())
 
 
 def _text(description: str, **limits: JSON) -> JSONObject:

@@ -10,10 +10,12 @@ from typing import Literal
 
 from capabilities.arguments import schema_fault
 from capabilities.catalogue import ASK_USER, FORGE_TOOLS, WORKSPACE_TOOLS, Catalogue
-from protocol.capability import Approval, Capability, ClientToolCapability, McpCapability, ToolCapability
+from capabilities.resources import implied
+from protocol.capability import Approval, Capability, ClientToolCapability, ToolCapability
 from protocol.errors import InvalidRequest
 from protocol.run import TargetChoice, ToolReference
 
+_BUILT = frozenset({"tool", "client_tool", "mcp", "skill"})
 _SHORTHAND = {"native": ("native", "forge"), "target": ("target",)}
 
 
@@ -38,7 +40,7 @@ def check_request(
 def unsupported(capabilities: Sequence[Capability]) -> tuple[int, str] | None:
     """The first capability whose kind is named by the API but not built."""
     for index, capability in enumerate(capabilities):
-        if not isinstance(capability, ToolCapability | ClientToolCapability | McpCapability):
+        if capability.kind not in _BUILT:
             return index, capability.kind
     return None
 
@@ -84,6 +86,7 @@ def wanted(
     asked: tuple[Capability, ...] = (*capabilities, *shorthand)
     if not any(isinstance(capability, ToolCapability) for capability in asked):
         asked = (*asked, *_standard(target, has_repository))
+    asked = (*asked, *implied(capabilities))
     merged: dict[str, ToolCapability] = {}
     order: list[Capability | str] = []
     for capability in asked:

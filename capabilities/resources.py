@@ -56,7 +56,7 @@ def acting(tool: Grant, resource: Grant | None) -> Grant:
 
 
 def skill_tools() -> tuple[ToolDefinition, ...]:
-    skill = {
+    skill: JSONObject = {
         "type": "string",
         "description": "The skill with its version, as it is listed: name@version.",
         "minLength": 1,
@@ -64,9 +64,9 @@ def skill_tools() -> tuple[ToolDefinition, ...]:
     return (
         ToolDefinition(
             name=LOAD_SKILL,
-            description="Get the instructions of a skill and the list of its files. Load a skill when the task "
-            "fits its description, before you begin. In a workspace its files are put beside the work tree "
-            "too, so that its scripts can be run; the result says where.",
+            description="Get the instructions of a skill and the list of its files. Load a skill when the "
+            "task fits its description, before you begin. In a workspace its files are put beside the work "
+            "tree too, so that its scripts can be run; the result says where.",
             input_schema=_schema({"skill": skill}),
             source="skill",
             effect="read_only",

@@ -22,6 +22,12 @@ The workspace is a git clone of {repository} at the branch {branch}, made from {
 this branch with git. To hand it in, call open_pull_request: a person sees the exact diff and decides."""
 
 
+SKILLS = """\
+Skills are instructions for kinds of tasks. Before you begin a task that one of them fits, get it with \
+load_skill:
+{skills}"""
+
+
 def instructions_for(snapshot: CapabilitySnapshot, own: str | None) -> str:
     """The system layer: what the place is, then the session's own instructions."""
     document = snapshot.document
@@ -33,6 +39,10 @@ def instructions_for(snapshot: CapabilitySnapshot, own: str | None) -> str:
         parts.append(
             REPOSITORY.format(repository=grant.repository, branch=grant.branch, base=grant.base_branch)
         )
+    skills = sorted((grant for grant in document.grants if grant.kind == "skill"), key=lambda one: one.name)
+    if skills:
+        lines = (f"- {grant.name}: {' '.join(grant.definition.description.split())}" for grant in skills)
+        parts.append(SKILLS.format(skills="\n".join(lines)))
     if own:
         parts.append(own)
     return "\n\n".join(parts)

@@ -18,7 +18,7 @@ from protocol.errors import InvalidRequest, TooLarge
 from records.tar_members import TarMember, tar_members
 
 MAX_ARCHIVE = 6 * 1024 * 1024
-MAX_CONTENT = 16 * 1024 * 1024
+MAX_CONTENT = 12 * 1024 * 1024
 MAX_ENTRIES = 1_000
 MAX_PATH = 512
 

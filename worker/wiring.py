@@ -51,6 +51,7 @@ from worker.places import Places
 from worker.reaper import Reaper
 from worker.runs import Authority, Runs
 from worker.settings import Settings
+from worker.skill_source import SkillSource
 from worker.sources import Sources
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
@@ -136,11 +137,12 @@ class Parts:
         absent = {} if config.search else without_search()
         catalogue = Catalogue(counting_definitions() if counting else (), absent)
         self.mcp = Servers(config.mcp_servers, secrets.resolve)
-        sources = Sources(catalogue, [McpSource(self.mcp, writer)])
+        places = Places(database, host)
+        skill_source = SkillSource(database, writer, places, catalogue)
+        sources = Sources(catalogue, [McpSource(self.mcp, writer), skill_source])
         policy = policy_of(config, base_dir)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         known, heads = KnownRuns(database), Heads(database)
-        places = Places(database, host)
         forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)
         workbench = Workbench(
             places,

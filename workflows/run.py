@@ -371,7 +371,7 @@ class RunWorkflow:
         return self._state.ending is not None or self._state.interrupt is not None
 
     def _queue_for(self, call: PendingCall) -> str | None:
-        in_box = call.source in ("target", "forge") and self._state.has_target
+        in_box = call.source in ("target", "forge", "skill") and self._state.has_target
         return self._state.queue if in_box else WORKER_QUEUE
 
     def _worked_ms(self) -> int:

@@ -52,7 +52,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"tools": [{"source": "native", "name": "web_fetch"}]}, "capability.unknown_tool", "tools[0].name"),
     (capability(kind="tool", name="bsh"), "capability.unknown_tool", "capabilities[0].name"),
     (capability(kind="mcp", server="github"), "capability.unsupported", "capabilities[0].kind"),
-    (capability(kind="skill", ref="x@1"), "capability.unsupported", "capabilities[0].kind"),
+    (capability(kind="eval", ref="x@1"), "capability.unsupported", "capabilities[0].kind"),
     (capability(kind="teleport"), "request.invalid_field", "capabilities[0]"),
     (
         capability(kind="client_tool", name="bash", description="d", input_schema={}),

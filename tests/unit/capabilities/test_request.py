@@ -4,13 +4,13 @@ import pytest
 
 from capabilities.catalogue import Catalogue
 from capabilities.request import check_request, unknown_tools, unsupported, wanted
-from protocol.capability import Capability, ClientToolCapability, SkillCapability, ToolCapability
+from protocol.capability import Capability, ClientToolCapability, EvalCapability, ToolCapability
 from protocol.errors import InvalidRequest
 from protocol.run import TargetChoice, ToolReference
 
 WORKSPACE = TargetChoice(kind="workspace", name="dev")
 BASH = ToolCapability(kind="tool", name="bash")
-SKILL = SkillCapability(kind="skill", ref="hardening@1")
+EVAL = EvalCapability(kind="eval", ref="default")
 
 
 def client(name: str = "pick_file", **fields: object) -> ClientToolCapability:
@@ -70,12 +70,12 @@ def test_a_tool_that_is_named_twice_stands_once_with_the_stricter_approval(
 
 
 def test_two_capabilities_of_an_unbuilt_kind_both_stay() -> None:
-    other = SKILL.model_copy(update={"ref": "other@1"})
-    assert wanted((SKILL, other), (), None, False) == (SKILL, other)
+    other = EVAL.model_copy(update={"ref": "other@1"})
+    assert wanted((EVAL, other), (), None, False) == (EVAL, other)
 
 
 def test_a_kind_that_is_not_built_is_named_with_its_place() -> None:
-    assert unsupported((BASH, SKILL)) == (1, "skill")
+    assert unsupported((BASH, EVAL)) == (1, "eval")
     assert unsupported((BASH, client())) is None
 
 
@@ -96,7 +96,7 @@ def test_tools_that_do_not_exist_are_named_with_their_field() -> None:
 @pytest.mark.parametrize(
     ("capabilities", "tools", "code", "param"),
     [
-        ((SKILL,), (), "capability.unsupported", "capabilities[0].kind"),
+        ((EVAL,), (), "capability.unsupported", "capabilities[0].kind"),
         (
             (),
             (ToolReference(source="plugin", name="x"),),

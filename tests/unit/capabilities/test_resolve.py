@@ -10,9 +10,9 @@ from protocol.capability import (
     ClientToolCapability,
     Denial,
     Downgrade,
+    EvalCapability,
     Grant,
     RepositoryGrant,
-    SkillCapability,
     SnapshotDocument,
     ToolCapability,
 )
@@ -129,13 +129,13 @@ def test_a_tool_that_does_not_exist_is_denied() -> None:
 
 
 def test_a_kind_that_is_not_built_is_denied_and_never_dropped() -> None:
-    document = resolved(SkillCapability(kind="skill", ref="x@1"), tool("bash"))
+    document = resolved(EvalCapability(kind="eval", ref="x@1"), tool("bash"))
     assert document.denials == (
         Denial(
-            kind="skill",
+            kind="eval",
             name="x@1",
             rule="capability.unsupported",
-            reason="capabilities of the kind 'skill' are not supported",
+            reason="capabilities of the kind 'eval' are not supported",
         ),
     )
     assert len(document.grants) == 1
