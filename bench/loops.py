@@ -12,6 +12,12 @@ from bench.servers import Stack, fresh_stack
 TOOL = "count_read_only"
 
 
+SATURATED = (
+    "both sides use all cores, the engine's server half of them; Rhone's four commits and two reads a turn "
+    "are the rest, spread over many small statements"
+)
+
+
 async def measure(scale: Scale) -> list[Row]:
     count, turns = scale.of(50, 20), scale.of(20, 8)
     pairs: list[Pair] = []
@@ -24,7 +30,7 @@ async def measure(scale: Scale) -> list[Row]:
             told = {side: await side(stack, count, turns) for side in sides}
             pairs.append(Pair(base=told[_bare], ours=told[_ours]))
     claim = f"{count} runs of {turns} turns at once : bare workflows with two activities a turn"
-    return [Row(claim, "turns/s", tuple(pairs), (Goal(">=", 0.7),))]
+    return [Row(claim, "turns/s", tuple(pairs), (Goal(">=", 0.7),), SATURATED)]
 
 
 async def _ours(stack: Stack, count: int, turns: int) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ FILE = Path(__file__).parents[1] / "docs" / "performance.md"
 HEAD = """\
 # Performance
 
-Written by `make bench` (`python -m bench --write`); `python -m bench NAME --quick` gives a quick look at one.
+Written by `make bench`; `python -m bench NAME --write` measures one anew and leaves the others as they are,
+`python -m bench NAME --quick` gives a quick look.
 
 Figures of one machine mean little on another, so almost every claim is a ratio: Rhone and a
 baseline in the same run, in turn, with the same Temporal server and settings, the same workflow
@@ -23,7 +24,7 @@ insert, a spawned process. A ratio is Rhone's figure divided by the baseline's, 
 {repeats} repeats. Where the baseline itself varied by more than a quarter between the repeats, a
 line below the table says so.
 
-Measured on {machine}.
+Measured on {machine}. Each section says how busy the machine was.
 """
 
 
@@ -36,14 +37,28 @@ class Measured:
     load: tuple[float, float]
 
 
-def text(told: Mapping[str, Measured], *, repeats: int) -> str:
-    parts = [HEAD.format(repeats=repeats, machine=machine())]
-    for name, measured in told.items():
-        about = measured.about.partition(": ")[2].strip()
-        before, after = measured.load
-        busy = f"Load average before and after: {before:.1f} and {after:.1f}, on {os.cpu_count()} cores."
-        parts.append(f"## {name}\n\n{about[0].upper()}{about[1:]}\n\n{table(measured.rows)}\n{busy}\n")
-    return "\n".join(parts)
+def write(name: str, measured: Measured, *, repeats: int, order: Sequence[str], file: Path = FILE) -> None:
+    """Puts a bench's section into the page in the place of its old one; the others stay as they are."""
+    kept = sections(file.read_text()) if file.exists() else {}
+    kept[name] = section(name, measured)
+    parts = (kept[one] for one in order if one in kept)
+    file.write_text("\n".join([HEAD.format(repeats=repeats, machine=machine()), *parts]))
+
+
+def section(name: str, measured: Measured) -> str:
+    about = measured.about.partition(": ")[2].strip()
+    before, after = measured.load
+    busy = f"Load average before and after: {before:.1f} and {after:.1f}, on {os.cpu_count()} cores."
+    return f"## {name}\n\n{about[0].upper()}{about[1:]}\n\n{table(measured.rows)}\n{busy}\n"
+
+
+def sections(page: str) -> dict[str, str]:
+    """The sections of a page that stands, by the names of their benches."""
+    found: dict[str, str] = {}
+    for part in page.split("\n## ")[1:]:
+        name, _, rest = part.partition("\n")
+        found[name] = f"## {name}\n{rest.rstrip()}\n"
+    return found
 
 
 def machine() -> str:

@@ -23,6 +23,9 @@ pool_size = 0
 """
 
 
+EXEC = "where a bare activity alone takes a quarter of a `docker exec`, no durable step can take much less"
+
+
 async def measure(scale: Scale) -> list[Row]:
     agent: list[Pair] = []
     exec_: list[Pair] = []
@@ -35,7 +38,9 @@ async def measure(scale: Scale) -> list[Row]:
         exec_.append(Pair(base=middle(execs), ours=middle(ours)))
     return [
         Row("durable tool step : bare activity + agent command", "ms", tuple(agent), (Goal("<=", 1.25),)),
-        Row("durable tool step : bare activity + `docker exec`", "ms", tuple(exec_), (Goal("<=", 0.3),)),
+        Row(
+            "durable tool step : bare activity + `docker exec`", "ms", tuple(exec_), (Goal("<=", 0.3),), EXEC
+        ),
     ]
 
 

@@ -13,6 +13,11 @@ KEY = {**QUIET, "BENCH_KEY": "none"}
 GOAL = Goal("<=", 1.3)
 
 
+PARSING = (
+    "this baseline throws the bytes away: reading 50 deltas as events is the difference to the row above"
+)
+
+
 async def measure(scale: Scale) -> list[Row]:
     kept: list[Pair] = []
     raw: list[Pair] = []
@@ -31,7 +36,7 @@ async def measure(scale: Scale) -> list[Row]:
     turn = f"model turn of {DELTAS} deltas in a run"
     return [
         Row(f"{turn} : bare activity + the same call by Rhone's client", "ms", tuple(kept), (GOAL,)),
-        Row(f"{turn} : bare activity + the same bytes, not parsed", "ms", tuple(raw), (GOAL,)),
+        Row(f"{turn} : bare activity + the same bytes, not parsed", "ms", tuple(raw), (GOAL,), PARSING),
     ]
 
 
