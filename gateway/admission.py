@@ -8,6 +8,7 @@ from capabilities.catalogue import Catalogue
 from capabilities.mcp import check_servers
 from capabilities.request import check_request
 from protocol.block import AssetPart, InputDraft
+from protocol.budget import Budget
 from protocol.config import Config
 from protocol.errors import Forbidden, InvalidRequest
 from protocol.ids import RunId
@@ -48,6 +49,15 @@ class Admission:
         target = self._target(request.target, run_id) if request.target else None
         complete = request.model_copy(update={"model": model, "routing": None, "target": target})
         return Admitted(request=complete, model=model, limits=limits)
+
+    def check_price(self, model: str, budgets: Sequence[Budget]) -> None:
+        """A model without a price cannot be counted in dollars."""
+        counting = next((budget for budget in budgets if budget.max_cost_usd is not None), None)
+        if counting is not None and not self._registry.resolve(model).priced:
+            message = (
+                f"model: {model!r} has no known price, and the budget {counting.name!r} counts US dollars"
+            )
+            raise InvalidRequest("model.unpriced", message, param="model")
 
     def check_model(self, name: str, param: str) -> None:
         try:

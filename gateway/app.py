@@ -5,6 +5,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway import (
+    budgets,
     checkpoints,
     client_tools,
     health,
@@ -46,7 +47,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
-    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects):
+    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects, budgets):
         app.include_router(part.router)
     translate(app)
     document(app)

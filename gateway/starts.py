@@ -16,7 +16,7 @@ from protocol.ids import RunId, SessionId, fresh
 from protocol.principal import Caller
 from protocol.run import RunRequest
 from protocol.session import Session, SessionDefaults, SessionRequest
-from records import idempotency, run_end, runs, sessions
+from records import budgets, idempotency, run_end, runs, sessions
 from records.database import Database
 from records.idempotency import Scope
 from records.logs import logger
@@ -38,6 +38,7 @@ class Starts:
         admission: Admission,
         metrics: Metrics,
         *,
+        declared: budgets.Declared,
         most_open: int,
     ) -> None:
         self._database = database
@@ -46,6 +47,7 @@ class Starts:
         self._admission = admission
         self._metrics = metrics
         self._mutations = Mutations(writer)
+        self._declared = declared
         self._most_open = most_open
         self._open, self._counted_at = 0, float("-inf")
         self._log = logger("gateway")
@@ -67,6 +69,8 @@ class Starts:
         if session is None:
             made = sessions.create(tx, caller.tenant, SessionId(fresh("sess_")), SessionRequest())
             session = made.session
+        governing = budgets.governing(tx.connection, caller.tenant, session.actor_id, self._declared)
+        self._admission.check_price(admitted.model, governing)
         new = runs.NewRun(
             id=run_id,
             tenant=caller.tenant,

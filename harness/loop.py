@@ -6,7 +6,7 @@ or a turn that passed the token or cost budget, is not executed at all.
 
 from typing import Literal
 
-from harness.state import Ending, PendingCall, RunState
+from harness.state import BudgetWait, Ending, PendingCall, RunState
 from protocol.ids import ToolExecutionId
 from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, Message, Sent
 from protocol.noun import Noun
@@ -46,11 +46,17 @@ class TakeUp(Noun):
     interrupt: Interrupt
 
 
+class AwaitBudget(Noun):
+    """The next model call would pass a budget, and somebody is asked."""
+
+    wait: BudgetWait
+
+
 class Finish(Noun):
     ending: Ending
 
 
-Next = Materialize | CallModel | RunTools | SaveTree | TakeUp | Finish
+Next = Materialize | CallModel | RunTools | SaveTree | TakeUp | AwaitBudget | Finish
 
 
 def next_step(state: RunState) -> Next:
@@ -58,6 +64,8 @@ def next_step(state: RunState) -> Next:
         return Finish(ending=state.ending)
     if state.interrupt is not None:
         return TakeUp(interrupt=state.interrupt)
+    if state.budget is not None:
+        return AwaitBudget(wait=state.budget)
     if state.has_target and state.queue is None:
         return Materialize()
     todo = tuple(call for call in state.calls if call.phase != "done")
@@ -76,6 +84,8 @@ def exhausted(state: RunState) -> StopReason | None:
     limits = state.limits
     if limits.max_turns and state.step >= limits.max_turns:
         return "max_turns"
+    if limits.on_exceed == "ask":  # then the gate before the model call asks
+        return None
     if limits.max_tokens and state.tokens >= limits.max_tokens:
         return "max_tokens"
     if limits.max_cost_usd and state.cost_usd >= limits.max_cost_usd:
@@ -107,10 +117,11 @@ def after_model(state: RunState, reply: Reply) -> RunState:
         }
     )
     limits = state.limits
+    stops = limits.on_exceed == "stop"
     over: StopReason | None = None
-    if limits.max_tokens and state.tokens > limits.max_tokens:
+    if stops and limits.max_tokens and state.tokens > limits.max_tokens:
         over = "max_tokens"
-    elif limits.max_cost_usd and state.cost_usd > limits.max_cost_usd:
+    elif stops and limits.max_cost_usd and state.cost_usd > limits.max_cost_usd:
         over = "max_cost"
     elif (
         reply.calls and limits.max_tool_calls and state.tool_count + len(reply.calls) > limits.max_tool_calls
@@ -165,6 +176,22 @@ def after_tool(state: RunState, outcome: Settled | Asked) -> RunState:
     return state
 
 
+def after_budget_asked(state: RunState, wait: BudgetWait) -> RunState:
+    """The model call waits for a decision, unless that was heard before it was known to be asked for."""
+    if wait.checkpoint_id in state.answers:
+        answers = tuple(answer for answer in state.answers if answer != wait.checkpoint_id)
+        return state.model_copy(update={"answers": answers})
+    return state.model_copy(update={"budget": wait})
+
+
+def after_budget_due(state: RunState, wait: BudgetWait, expires_at: str | None) -> RunState:
+    """Its deadline passed, or was moved to a later one meanwhile."""
+    if state.budget != wait:
+        return state
+    later = None if expires_at is None else wait.model_copy(update={"expires_at": expires_at})
+    return state.model_copy(update={"budget": later})
+
+
 def after_answer(state: RunState, checkpoint_id: str) -> RunState:
     """Somebody answered, or the deadline did: the waiting call can be taken up. An answer may be heard before
     the call is known to wait."""
@@ -172,6 +199,8 @@ def after_answer(state: RunState, checkpoint_id: str) -> RunState:
     def waits(call: PendingCall) -> bool:
         return call.phase == "waiting" and call.checkpoint_id == checkpoint_id
 
+    if state.budget is not None and state.budget.checkpoint_id == checkpoint_id:
+        return state.model_copy(update={"budget": None})
     if not any(map(waits, state.calls)):
         return state.model_copy(update={"answers": (*state.answers, checkpoint_id)})
     calls = tuple(
@@ -209,7 +238,8 @@ def after_take_up(state: RunState) -> RunState:
     written is saved before anything else is begun."""
     wrote = state.has_target and (state.wrote or any(call.effect == "workspace" for call in state.calls))
     open_step = state.open_step if wrote else None
-    return state.model_copy(update={"interrupt": None, "open_step": open_step, "calls": (), "wrote": wrote})
+    over = {"interrupt": None, "budget": None, "open_step": open_step, "calls": (), "wrote": wrote}
+    return state.model_copy(update=over)
 
 
 def hear(state: RunState, message: Message) -> RunState:
@@ -222,7 +252,8 @@ def hear(state: RunState, message: Message) -> RunState:
         case Sent():
             return state.model_copy(update={"incoming": (*state.incoming, message.block_id)})
         case LimitsRaised():
-            return state.model_copy(update={"limits": patched(state.limits, message.limits)})
+            raised = patched(state.limits, message.limits)
+            return state.model_copy(update={"limits": raised, "budget": None})
         case CheckpointResolved():
             return after_answer(state, message.checkpoint_id)
 
@@ -238,9 +269,13 @@ def timed_out(state: RunState) -> RunState:
     return _end(state, "timed_out", "timeout")
 
 
-def failed(state: RunState, code: str, message: str, param: str | None = None) -> RunState:
-    ending = Ending(status="failed", stop_reason="error", code=code, message=message, param=param)
+def ended(state: RunState, ending: Ending | None) -> RunState:
+    """Somebody else found that the run is over."""
     return state.model_copy(update={"ending": state.ending or ending})
+
+
+def failed(state: RunState, code: str, message: str, param: str | None = None) -> RunState:
+    return ended(state, Ending(status="failed", stop_reason="error", code=code, message=message, param=param))
 
 
 def patched(limits: Limits, patch: LimitsPatch) -> Limits:
@@ -251,4 +286,4 @@ def _end(
     state: RunState, status: Literal["completed", "cancelled", "timed_out"], why: StopReason
 ) -> RunState:
     """The first ending stands: what was decided is not decided again."""
-    return state.model_copy(update={"ending": state.ending or Ending(status=status, stop_reason=why)})
+    return ended(state, Ending(status=status, stop_reason=why))

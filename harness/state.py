@@ -22,6 +22,13 @@ class PendingCall(Noun):
     expires_at: str | None = None
 
 
+class BudgetWait(Noun):
+    """A model call that was not made: somebody has to agree that the run goes beyond a budget."""
+
+    checkpoint_id: CheckpointId
+    expires_at: str
+
+
 class Ending(Noun):
     """How a run is to end; `error` is kept with the records, here stands only its code."""
 
@@ -50,6 +57,7 @@ class RunState(Noun):
     cost_usd: float = 0.0
     wrote: bool = False
     incoming: tuple[str, ...] = ()
+    budget: BudgetWait | None = None
     interrupt: Interrupt | None = None
     ending: Ending | None = None
     has_target: bool = False

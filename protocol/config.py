@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from protocol.budget import BudgetEntry
 from protocol.mcp import McpServerEntry, ServerName
 from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
@@ -30,6 +31,7 @@ class ProviderEntry(Noun):
     think_tags: bool = False
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     context_window: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] = 16_384
     prices: dict[str, "Price"] = {}
     script: str | None = None
 
@@ -117,6 +119,7 @@ class Config(Noun):
     cors: CorsEntry = CorsEntry()
     limits: LimitsEntry = LimitsEntry()
     checkpoints: CheckpointsEntry = CheckpointsEntry()
+    budgets: dict[str, BudgetEntry] = {}
     workspaces: WorkspacesEntry = WorkspacesEntry()
     web: WebEntry = WebEntry()
     search: SearchEntry | None = None

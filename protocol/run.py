@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from protocol.block import InputDraft
+from protocol.budget import OnExceed
 from protocol.capability import Capability
 from protocol.errors import ErrorBody
 from protocol.ids import CallId, CheckpointId, RunId, SessionId, SnapshotId
@@ -31,7 +32,8 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class Limits(Noun):
-    """A run's budgets; 0 is off. `timeout_ms` stands still while the run waits for somebody."""
+    """A run's budgets; 0 is off. `timeout_ms` stands still while the run waits for somebody. `on_exceed` is
+    for tokens and cost: the run stops, or asks to go on."""
 
     max_turns: Count = 50
     max_tool_calls: Count = 200
@@ -40,6 +42,7 @@ class Limits(Noun):
     timeout_ms: Count = 3_600_000
     tool_timeout_ms: Annotated[int, Field(ge=1, le=24 * 3600 * 1000)] = 120_000
     parallel_tools: bool = True
+    on_exceed: OnExceed = "stop"
 
 
 class LimitsPatch(Noun):
@@ -52,6 +55,7 @@ class LimitsPatch(Noun):
     timeout_ms: Count | None = None
     tool_timeout_ms: Annotated[int, Field(ge=1, le=24 * 3600 * 1000)] | None = None
     parallel_tools: bool | None = None
+    on_exceed: OnExceed | None = None
 
 
 class HarnessChoice(Noun):

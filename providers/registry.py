@@ -38,6 +38,8 @@ class Resolved:
     provider: Provider
     context_window: int | None
     priced: bool
+    max_output_tokens: int
+    prices: Prices
 
 
 class Registry:
@@ -141,6 +143,8 @@ def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -
         provider=provider,
         context_window=entry.context_window or prices.context_window(model),
         priced=prices.known(model),
+        max_output_tokens=entry.max_output_tokens,
+        prices=prices,
     )
 
 

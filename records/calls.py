@@ -33,6 +33,7 @@ _BEGIN = (
     .returning(calls.c.attempt, calls.c.run_id, calls.c.step, calls.c.model)
 )
 _SPEAKS = select(calls.c.attempt).where(_OF, calls.c.status == "running")
+_STANDS = select(calls.c.attempt, calls.c.status).where(_OF)
 _SETTLE = (
     update(calls)
     .where(_OF, calls.c.attempt == bindparam("by"), calls.c.status == "running")
@@ -79,6 +80,14 @@ def start_attempt(tx: Tx, call_id: CallId) -> int | None:
         started = CallStarted(step=row.step or 0, call_id=call_id, attempt=attempt, model=row.model)
         tx.append(row.run_id, started, key=f"call:{call_id}:{attempt}:started")
     return attempt
+
+
+def next_attempt(tx: Tx, call_id: CallId) -> int | None:
+    """The number that the next attempt would have; None where the call has its answer."""
+    row = tx.connection.execute(_STANDS, {"of": call_id}).first()
+    if row is None:
+        return 1
+    return row.attempt + 1 if row.status in ("running", "failed") else None
 
 
 def current_attempt(tx: Tx, call_id: CallId) -> int | None:

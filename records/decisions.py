@@ -77,7 +77,10 @@ class AtFault(Noun):
 
 
 _CLOSES = {"approve": "approved", "deny": "denied", "answer": "answered"}
-_NOT_FOR = {"approval": ("answer",), "handoff": ("answer",), "client_tool": ("approve", "revoke", "answer")}
+_NOT_FOR = {
+    **dict.fromkeys(("approval", "handoff", "budget"), ("answer",)),
+    "client_tool": ("approve", "revoke", "answer"),
+}
 
 
 def decide(tx: Tx, caller: Caller, checkpoint_id: CheckpointId, verdict: Verdict) -> Outcome:

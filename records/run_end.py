@@ -9,7 +9,7 @@ from protocol.event import RunCancelled, RunCompleted, RunFailed, RunTimedOut
 from protocol.ids import RunId
 from protocol.noun import JSONObject, Noun
 from protocol.run import StopReason
-from records import blocks, boxes, calls, checkpoints, effects, steps, tool_executions
+from records import blocks, boxes, calls, checkpoints, effects, spending, steps, tool_executions
 from records.runs import waited
 from records.tables import run_bodies, runs
 from records.tx import Tx
@@ -41,6 +41,7 @@ def end(tx: Tx, run_id: RunId, outcome: RunOutcome) -> bool:
     calls.interrupt(tx, run_id)
     steps.interrupt(tx, run_id)
     boxes.release(tx, run_id)
+    spending.charge(tx, run_id)
     _close(tx, run_id, outcome)
     return True
 

@@ -195,7 +195,7 @@ class Stack:
                 principal_id=self.admin.id,
                 session_id=session_id,
                 request=request,
-                model="m",
+                model=request.model or "m",
                 limits=patched(Limits(), request.limits),
                 blocks=(InputDraft(content=(TextPart(text=text),)),),
             )

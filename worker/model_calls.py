@@ -5,20 +5,23 @@ blocks and the tool executions that it asks for.
 """
 
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 from sqlalchemy import Connection
 from temporalio import activity
 
+from capabilities.budget import Busy
 from harness import context
 from harness.state import Ending, PendingCall
 from protocol.block import Block, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
+from protocol.budget import Amount
 from protocol.errors import ErrorBody, ProviderUnavailable, Refused, Unavailable
 from protocol.ids import BlockId, CallId, RunId, ToolExecutionId, derived
 from protocol.model import Finish, ModelRequest, StreamError
 from protocol.tool import ToolDefinition
 from providers.registry import Registry, Resolved
-from records import blocks, calls, runs, steps, tool_executions
+from records import blocks, calls, runs, spending, steps, tool_executions
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
@@ -28,11 +31,20 @@ from worker.failpoints import Failpoints
 from worker.faults import ending_for, for_retry
 from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
-from worker.known_runs import KnownRuns
+from worker.known_runs import KnownRun, KnownRuns
 from worker.results import refuse_unread
+from worker.spending import AGAIN_S, Governed, Held, Spending, estimate, spent, unpriced
 from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
 from workflows import ports
-from workflows.messages import ModelTurn, TurnDone, TurnFailed, TurnResult, TurnStopped
+from workflows.messages import (
+    ModelTurn,
+    TurnAsked,
+    TurnDone,
+    TurnFailed,
+    TurnOver,
+    TurnResult,
+    TurnStopped,
+)
 from workflows.options import MODEL_ATTEMPTS
 
 _FINISHES: dict[str, Literal["end", "cut", "refused"]] = {
@@ -53,6 +65,7 @@ class ModelCalls(ports.ModelCalls):
         known: KnownRuns,
         heads: Heads,
         registry: Registry,
+        budgets: Spending,
         inflight: InFlight,
         failpoints: Failpoints,
     ) -> None:
@@ -61,6 +74,7 @@ class ModelCalls(ports.ModelCalls):
         self._known = known
         self._heads = heads
         self._registry = registry
+        self._budgets = budgets
         self._inflight = inflight
         self._failpoints = failpoints
 
@@ -80,32 +94,73 @@ class ModelCalls(ports.ModelCalls):
         known = await self._known.get(turn.run_id)
         resolved = self._registry.resolve(known.record.run.model)
         call_id = CallId(derived("call_", turn.run_id, turn.step))
-        attempt = await self._writer.commit(
-            lambda tx: _open(tx, known.record, turn, call_id, resolved), runs=[turn.run_id]
-        )
-        if attempt is None:
+        governed = await self._budgets.governing(known.record)
+        opened = await self._begin(known, turn, call_id, resolved, governed)
+        if opened is None:
             return await self._database.read(lambda connection: _committed(connection, turn, call_id))
+        if not isinstance(opened, Begun):
+            return opened
+        attempt = opened.attempt
         if attempt > MODEL_ATTEMPTS:
             return await self._give_up(turn, call_id, attempt, None)
-        request = context.request_for(
-            known.snapshot,
-            await self._heads.read(known.record.history),
-            wire_model=resolved.wire_model,
-            own_instructions=known.record.instructions,
-            limits=known.record.run.limits,
-            json_schema=known.record.request.output.json_schema if known.record.request.output else None,
-            cache_key=known.record.run.session_id,
-        )
+        request = await self._request(known, resolved, opened.output)
         with span("call", run_id=turn.run_id, call_id=call_id, model=resolved.name, attempt=attempt):
             answer = await self._stream(resolved, request, turn.run_id, call_id, attempt)
         if isinstance(answer.ending, StreamError):
             if answer.ending.retryable and attempt < MODEL_ATTEMPTS:
+                if governed is not None and not answer.ending.partial:
+                    await self._writer.commit(lambda tx: spending.settle(tx, call_id, attempt, Amount()))
                 delay = answer.ending.retry_after_ms
                 raise ProviderUnavailable(
                     answer.ending.code, answer.ending.message, retry_after=delay / 1000 if delay else None
                 )
             return await self._give_up(turn, call_id, attempt, answer.ending)
         return await self._commit(turn, known.record, known.tools, call_id, attempt, answer)
+
+    async def _begin(
+        self, known: KnownRun, turn: ModelTurn, call_id: CallId, resolved: Resolved, governed: Governed | None
+    ) -> "Begun | TurnAsked | TurnOver | None":
+        """Under budgets the call is measured first, then paid for and begun in one transaction."""
+        record = known.record
+        if governed is None:
+            return await self._writer.commit(
+                lambda tx: _open(tx, record, turn, call_id, resolved), runs=[turn.run_id]
+            )
+        without = unpriced(governed, resolved)
+        if without is not None:
+            message = f"the budget {without.name!r} counts US dollars, and {resolved.name} has no known price"
+            raise Refused("model.unpriced", message)
+        await self._writer.commit(lambda tx: _enter(tx, record, turn), runs=[turn.run_id])
+        size = estimate(await self._request(known, resolved, None), resolved)
+
+        def unit(tx: Tx) -> Begun | Busy | TurnAsked | TurnOver | None:
+            number = None if tx.ended(turn.run_id) else calls.next_attempt(tx, call_id)
+            if number is None:
+                return None
+            held = self._budgets.reserve(tx, record, governed, call_id, number, size)
+            if not isinstance(held, Held):
+                return held
+            begun = _open(tx, record, turn, call_id, resolved)
+            return begun and Begun(begun.attempt, held.output)
+
+        opened = await self._writer.commit(unit, runs=[turn.run_id])
+        if isinstance(opened, Busy):
+            message = "what is left of a budget is held by calls that are under way"
+            raise Unavailable("quota.budget_held", message, retry_after=AGAIN_S)
+        return opened
+
+    async def _request(self, known: KnownRun, resolved: Resolved, output: int | None) -> ModelRequest:
+        record = known.record
+        return context.request_for(
+            known.snapshot,
+            await self._heads.read(record.history),
+            wire_model=resolved.wire_model,
+            own_instructions=record.instructions,
+            limits=record.run.limits,
+            json_schema=record.request.output.json_schema if record.request.output else None,
+            cache_key=record.run.session_id,
+            max_output_tokens=output,
+        )
 
     async def _stream(
         self, resolved: Resolved, request: ModelRequest, run_id: RunId, call_id: CallId, attempt: int
@@ -127,7 +182,12 @@ class ModelCalls(ports.ModelCalls):
         message = error.message if error else f"the model call was tried {attempt - 1} times"
         body = ErrorBody(type="provider_error", code=code, message=message)
 
-        await self._writer.commit(lambda tx: calls.fail(tx, call_id, attempt, body), runs=[turn.run_id])
+        def unit(tx: Tx) -> None:
+            calls.fail(tx, call_id, attempt, body)
+            if error is None or not error.partial:
+                spending.settle(tx, call_id, attempt, Amount())
+
+        await self._writer.commit(unit, runs=[turn.run_id])
         return TurnFailed(ending=Ending(status="failed", stop_reason="error", code=code, message=message))
 
     async def _commit(
@@ -153,6 +213,7 @@ class ModelCalls(ports.ModelCalls):
                 calls.append_deltas(tx, turn.run_id, call_id, attempt, answer.untold)
             if tx.ended(turn.run_id) or not calls.complete(tx, call_id, attempt, result):
                 return None
+            spending.settle(tx, call_id, attempt, spent(finish.usage, finish.cost_usd))
             parts = _parts(tx, record, call_id, answer)
             blocks.add(tx, record.history, parts)
             requested = [block for block in parts if isinstance(block, ToolCallBlock)]
@@ -186,14 +247,29 @@ class ModelCalls(ports.ModelCalls):
         )
 
 
-def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> int | None:
-    """The attempt that begins; None where the run has ended meanwhile, or the call has its answer."""
-    run_id = turn.run_id
-    if tx.ended(run_id):
-        return None
+@dataclass(frozen=True)
+class Begun:
+    """An attempt that may speak, with at most so much output where a budget governs it."""
+
+    attempt: int
+    output: int | None = None
+
+
+def _enter(tx: Tx, record: RunRecord, turn: ModelTurn) -> bool:
+    """What was said before this turn is behind it; false where the run has ended meanwhile."""
+    if tx.ended(turn.run_id):
+        return False
     if turn.completes is not None:
-        steps.complete(tx, run_id, turn.completes)
+        steps.complete(tx, turn.run_id, turn.completes)
     blocks.enter(tx, record.history, [BlockId(block) for block in turn.incoming])
+    return True
+
+
+def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> Begun | None:
+    """None where the run has ended meanwhile, or the call has its answer."""
+    run_id = turn.run_id
+    if not _enter(tx, record, turn):
+        return None
     steps.start(tx, run_id, turn.step, call_id)
     new = calls.NewCall(
         id=call_id,
@@ -206,7 +282,8 @@ def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved:
     )
     if calls.create(tx, new) and turn.step == 1:
         runs.set_model_facts(tx, run_id, primary_resolved_model=resolved.name)
-    return calls.start_attempt(tx, call_id)
+    attempt = calls.start_attempt(tx, call_id)
+    return None if attempt is None else Begun(attempt)
 
 
 def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> TurnResult:

@@ -53,6 +53,7 @@ from worker.runs import Authority, Runs
 from worker.settings import Settings
 from worker.skill_source import SkillSource
 from worker.sources import Sources
+from worker.spending import Spending
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
 from worker.web_acts import web_acts
@@ -167,7 +168,8 @@ class Parts:
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
-        self.models = ModelCalls(database, writer, known, heads, registry, inflight, failpoints)
+        budgets = Spending(database, config.budgets, config.checkpoints.expires_in_s)
+        self.models = ModelCalls(database, writer, known, heads, registry, budgets, inflight, failpoints)
         self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, failpoints)
 
         def entry(name: str) -> TargetEntry:

@@ -82,7 +82,24 @@ class TurnStopped(Noun):
     kind: Literal["stopped"] = "stopped"
 
 
-TurnResult = Annotated[TurnDone | TurnFailed | TurnStopped, Field(discriminator="kind")]
+class TurnAsked(Noun):
+    """The call was not made: it would pass a budget, and somebody is asked."""
+
+    kind: Literal["asked"] = "asked"
+    checkpoint_id: CheckpointId
+    expires_at: str
+
+
+class TurnOver(Noun):
+    """The call was not made, or its answer not taken: the run ends here, and not by a fault."""
+
+    kind: Literal["over"] = "over"
+    ending: Ending
+
+
+TurnResult = Annotated[
+    TurnDone | TurnFailed | TurnStopped | TurnAsked | TurnOver, Field(discriminator="kind")
+]
 
 
 class ToolAct(Noun):

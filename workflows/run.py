@@ -5,7 +5,7 @@ Everything that is said to the run arrives as a wake-up without content; the wor
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -13,11 +13,11 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 with workflow.unsafe.imports_passed_through():
     from harness import loop
-    from harness.state import Ending, PendingCall, RunState
+    from harness.state import BudgetWait, Ending, PendingCall, RunState
     from protocol.ids import CheckpointId, ToolExecutionId
     from protocol.inbox import InboxItem
     from protocol.run import Limits
-    from workflows import messages, options, ports
+    from workflows import messages, options, ports, waits
     from workflows.messages import RunRef, RunStart
     from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE
 
@@ -77,7 +77,7 @@ class RunWorkflow:
 
     async def _go_on(self) -> None:
         while True:
-            if self._is_long():
+            if waits.history_is_long():
                 self._continue_as_new()
             match loop.next_step(self._state):
                 case loop.Finish(ending=ending):
@@ -89,6 +89,8 @@ class RunWorkflow:
                     await self._materialize()
                 case loop.CallModel() as turn:
                     await self._call_model(turn)
+                case loop.AwaitBudget(wait=wait):
+                    await self._await_budget(wait)
                 case loop.RunTools() as batch:
                     await self._run_tools(batch)
                 case loop.SaveTree(step=step):
@@ -107,14 +109,35 @@ class RunWorkflow:
                     calls=result.calls, tokens=result.tokens, cost_usd=result.cost_usd, finish=result.finish
                 )
                 self._state = loop.after_model(self._state.model_copy(update={"incoming": later}), reply)
-            case messages.TurnFailed(ending=ending):
-                self._state = loop.failed(
-                    self._state, ending.code or "engine.model_call", ending.message or "", ending.param
-                )
+            case messages.TurnFailed(ending=ending) | messages.TurnOver(ending=ending):
+                self._state = loop.ended(self._state, ending)
+            case messages.TurnAsked(checkpoint_id=checkpoint, expires_at=expires_at):
+                wait = BudgetWait(checkpoint_id=checkpoint, expires_at=expires_at)
+                self._state = loop.after_budget_asked(self._state, wait)
             case messages.TurnStopped() | None:
                 self._state = self._state.model_copy(update={"step": turn.step})
                 if result is not None:
                     await self._heed()
+
+    async def _await_budget(self, wait: BudgetWait) -> None:
+        """Until somebody decided, or raised the limits: then the call is tried anew."""
+
+        def over() -> bool:
+            return self._halted or self._state.budget != wait or waits.history_is_long()
+
+        if not self._paused:
+            await self._pause((wait.checkpoint_id,))
+        idle_s = self._idle_release_s if self._state.queue is not None else None
+        match await waits.until(over, wait.expires_at, idle_s):
+            case "idle":
+                await self._release_box()
+            case "due":
+                expiry = await self._expire(wait.checkpoint_id)
+                self._state = loop.after_budget_due(self._state, wait, expiry.expires_at)
+            case "over":
+                pass
+        if self._state.budget is None:
+            self._unpause()
 
     async def _materialize(self) -> None:
         placing = await self._stoppable(ports.Boxes.materialize, self._ref, options.WORK)
@@ -122,7 +145,7 @@ class RunWorkflow:
             case messages.Placed(queue=queue):
                 self._state = self._state.model_copy(update={"queue": queue})
             case messages.NotPlaced(ending=ending):
-                self._state = self._state.model_copy(update={"ending": self._state.ending or ending})
+                self._state = loop.ended(self._state, ending)
             case None:
                 pass
 
@@ -163,7 +186,7 @@ class RunWorkflow:
         while not all(task.done() for task in tasks):
             waiting = waiting_for()
             if waiting and not self._paused:
-                await self._pause(waiting)
+                await self._pause(tuple(call.checkpoint_id for call in waiting if call.checkpoint_id))
                 continue
             idle = self._paused and self._state.queue is not None
             try:
@@ -171,7 +194,7 @@ class RunWorkflow:
                     lambda: (
                         all(task.done() for task in tasks)
                         or bool(waiting_for()) != self._paused
-                        or (self._paused and self._is_long())
+                        or (self._paused and waits.history_is_long())
                     ),
                     timeout=timedelta(seconds=self._idle_release_s) if idle else None,
                 )
@@ -179,7 +202,7 @@ class RunWorkflow:
                 await self._release_box()
             if self._paused and not waiting_for():
                 self._unpause()
-            if self._paused and self._is_long():
+            if self._paused and waits.history_is_long():
                 self._continue_as_new()
 
     async def _carry_all(self, calls: list[PendingCall]) -> None:
@@ -196,7 +219,7 @@ class RunWorkflow:
             queue = self._queue_for(call)
             if call.phase == "done" or (queue is None and call.phase != "waiting"):
                 return
-            result: messages.ActDone | messages.ActAsked | messages.ActStopped | messages.ActLost | None
+            result: messages.ActResult | None
             if call.phase == "waiting":
                 await self._await_answer(call)
                 continue
@@ -214,11 +237,7 @@ class RunWorkflow:
             if isinstance(result, messages.ActStopped):
                 await self._heed()
 
-    def _note(
-        self,
-        execution: ToolExecutionId,
-        result: messages.ActDone | messages.ActAsked | messages.ActStopped | messages.ActLost | None,
-    ) -> None:
+    def _note(self, execution: ToolExecutionId, result: messages.ActResult | None) -> None:
         match result:
             case messages.ActDone(wrote=wrote):
                 settled = loop.Settled(tool_execution_id=execution, wrote=wrote)
@@ -237,35 +256,30 @@ class RunWorkflow:
         """Until the answer is heard, or the deadline's own compare-and-set says that there is none."""
         checkpoint = call.checkpoint_id or CheckpointId("")
 
-        def still_waiting() -> bool:
-            return any(
-                one.phase == "waiting" and one.checkpoint_id == checkpoint for one in self._state.calls
-            )
+        def over() -> bool:
+            waiting = (one.checkpoint_id for one in self._state.calls if one.phase == "waiting")
+            return self._halted or self._lost or checkpoint not in waiting
 
-        deadline = datetime.fromisoformat(call.expires_at) if call.expires_at else None
-        left = deadline - workflow.now() + timedelta(milliseconds=20) if deadline else None
-        try:
-            await workflow.wait_condition(
-                lambda: not still_waiting() or self._halted or self._lost,
-                timeout=max(left, timedelta(milliseconds=20)) if left is not None else None,
+        if await waits.until(over, call.expires_at) == "over":
+            return
+        expiry = await self._expire(checkpoint)
+        if expiry.resolved:
+            self._state = loop.after_answer(self._state, checkpoint)
+        elif expiry.expires_at is not None:
+            asked = loop.Asked(
+                tool_execution_id=call.tool_execution_id,
+                checkpoint_id=checkpoint,
+                expires_at=expiry.expires_at,
             )
-        except TimeoutError:
-            check = messages.ExpiryCheck(run_id=self._ref.run_id, checkpoint_id=checkpoint)
-            expiry = await workflow.execute_local_activity_method(ports.Runs.expire, check, **options.RECORD)
-            if expiry.resolved:
-                self._state = loop.after_answer(self._state, checkpoint)
-            elif expiry.expires_at is not None:
-                asked = loop.Asked(
-                    tool_execution_id=call.tool_execution_id,
-                    checkpoint_id=checkpoint,
-                    expires_at=expiry.expires_at,
-                )
-                self._state = loop.after_tool(self._state, asked)
+            self._state = loop.after_tool(self._state, asked)
 
-    async def _pause(self, calls: tuple[PendingCall, ...]) -> None:
+    async def _expire(self, checkpoint: CheckpointId) -> messages.Expiry:
+        check = messages.ExpiryCheck(run_id=self._ref.run_id, checkpoint_id=checkpoint)
+        return await workflow.execute_local_activity_method(ports.Runs.expire, check, **options.RECORD)
+
+    async def _pause(self, checkpoints: tuple[CheckpointId, ...]) -> None:
         self._state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
         self._paused = True
-        checkpoints = tuple(call.checkpoint_id for call in calls if call.checkpoint_id is not None)
         order = messages.Pause(run_id=self._ref.run_id, checkpoint_ids=checkpoints)
         await workflow.execute_local_activity_method(ports.Runs.pause, order, **options.RECORD)
 
@@ -378,14 +392,6 @@ class RunWorkflow:
         if self._paused:
             return self._state.clock_ms
         return self._state.clock_ms + round((workflow.now() - self._since).total_seconds() * 1000)
-
-    def _is_long(self) -> bool:
-        info = workflow.info()
-        return (
-            info.is_continue_as_new_suggested()
-            or info.get_current_history_length() >= options.HISTORY_EVENTS
-            or info.get_current_history_size() >= options.HISTORY_BYTES
-        )
 
     def _continue_as_new(self) -> None:
         state = self._state.model_copy(update={"clock_ms": self._worked_ms()})

@@ -2,10 +2,10 @@
 
 from alembic import context
 
-from records import policy_tables, receipt_tables, skill_tables
+from records import budget_tables, policy_tables, receipt_tables, skill_tables
 from records.tables import metadata
 
-KNOWN = (policy_tables, receipt_tables, skill_tables)  # what is imported adds its tables to the metadata
+KNOWN = (budget_tables, policy_tables, receipt_tables, skill_tables)  # importing adds to the metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True

@@ -10,7 +10,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from harness.state import Ending, PendingCall
+from harness.state import Ending
+from protocol.ids import CheckpointId
 from protocol.inbox import Interrupt
 from tests.replay.record import FEATURES, HISTORIES
 from workflows import options, ports
@@ -92,7 +93,7 @@ class WaitsInSilence(RunWorkflow):
     async def run(self, start: RunStart) -> None:
         await super().run(start)
 
-    async def _pause(self, calls: tuple[PendingCall, ...]) -> None:
+    async def _pause(self, checkpoints: tuple[CheckpointId, ...]) -> None:
         self._paused = True
 
 

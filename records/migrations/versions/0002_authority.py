@@ -18,6 +18,7 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 
 
 def upgrade() -> None:
+    budgets()
     evidence()
     skills()
     project_policies()
@@ -46,6 +47,53 @@ def skills() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_skills_project_id_created_at_name_version", "skills", columns)
+
+
+def budgets() -> None:
+    """Budgets, what is counted against them, what model calls hold, and what people granted beyond."""
+
+    def text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+        return sa.Column(name, sa.Text(), nullable=nullable)
+
+    def counts(*names: str) -> list[sa.Column[Any]]:
+        return [sa.Column(name, sa.BigInteger(), server_default="0", nullable=False) for name in names]
+
+    op.create_table(
+        "budgets",
+        *map(text, ("project_id", "name", "org_id", "scope")),
+        text("actor_id", nullable=True),
+        text("period"),
+        sa.Column("max_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("max_cost_usd", sa.Double(), nullable=True),
+        text("on_exceed"),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "name", name="pk_budgets"),
+    )
+    op.create_table(
+        "budget_accounts",
+        text("id"),
+        *counts("tokens", "nanos", "held_tokens", "held_nanos"),
+        sa.PrimaryKeyConstraint("id", name="pk_budget_accounts"),
+    )
+    op.create_table(
+        "budget_reservations",
+        text("call_id"),
+        sa.Column("attempt", sa.BigInteger(), autoincrement=False, nullable=False),
+        *map(text, ("account_id", "run_id")),
+        *counts("tokens", "nanos"),
+        text("state"),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("call_id", "attempt", "account_id", name="pk_budget_reservations"),
+    )
+    op.create_index("ix_budget_reservations_run_id_state", "budget_reservations", ["run_id", "state"])
+    op.create_table(
+        "budget_raises",
+        *map(text, ("checkpoint_id", "run_id", "budget")),
+        *counts("tokens", "nanos"),
+        sa.PrimaryKeyConstraint("checkpoint_id", name="pk_budget_raises"),
+    )
+    op.create_index("ix_budget_raises_run_id", "budget_raises", ["run_id"])
 
 
 def project_policies() -> None:

@@ -43,7 +43,7 @@ when = "^forever"
 loop = true
 [[scenarios.turns]]
 tool_calls = [{ name = "count_read_only" }, { name = "count_read_only" }]
-usage = { input = 60, output = 40 }
+usage = { input = 600, output = 400 }
 """
 
 
@@ -119,17 +119,17 @@ async def test_a_batch_that_would_pass_the_limit_of_calls_is_not_executed(stack:
 async def test_a_turn_that_passes_the_token_budget_is_the_last_and_its_calls_are_not_executed(
     stack: Stack,
 ) -> None:
-    run = await stack.create("forever", capabilities=READING, limits={"max_tokens": 250})
+    run = await stack.create("forever", capabilities=READING, limits={"max_tokens": 2500})
     told = await stack.ended(run)
     assert (told[-1]["type"], told[-1]["stop_reason"]) == ("run.completed", "max_tokens")
-    assert told[-1]["usage"]["total"] == 300
+    assert told[-1]["usage"]["total"] == 3000
     outcomes = [event["outcome"] for event in of_type(told, "tool_execution.completed")]
     assert outcomes == ["succeeded"] * 4 + ["not_executed"] * 2
 
 
 async def test_a_token_budget_that_is_just_used_up_forbids_the_next_turn(stack: Stack) -> None:
-    run = await stack.create("forever", capabilities=READING, limits={"max_tokens": 200})
+    run = await stack.create("forever", capabilities=READING, limits={"max_tokens": 2000})
     told = await stack.ended(run)
     assert told[-1]["stop_reason"] == "max_tokens"
-    assert told[-1]["usage"]["total"] == 200
+    assert told[-1]["usage"]["total"] == 2000
     assert len(stack.counted(told)) == 4

@@ -1,0 +1,174 @@
+"""What model calls hold and spend: reserved before, settled after, charged in full where nobody knows.
+
+An account is a counter under one limit; its row is locked while it is read to be changed. A reservation is
+keyed by the call, its attempt and the account, so that a retry counts once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from protocol.budget import Account, Amount, Budget, nanos, period_key
+from protocol.checkpoint import Checkpoint
+from protocol.event import CheckpointRedeemed
+from protocol.ids import CallId, RunId
+from protocol.noun import Moment
+from protocol.principal import Tenant
+from protocol.run import Limits
+from records import checkpoints
+from records.budget_tables import accounts, raises, reservations
+from records.columns import AnyRow
+from records.conflicts import insert_unless_there
+from records.tables import runs
+from records.tx import Tx
+
+RUN = "limits"
+"""What the account of a run's own limits is called among its budgets."""
+
+_COUNTERS = select(accounts).where(accounts.c.id == bindparam("of"))
+_MOVE = (
+    update(accounts)
+    .where(accounts.c.id == bindparam("of"))
+    .values(
+        tokens=accounts.c.tokens + bindparam("more_tokens"),
+        nanos=accounts.c.nanos + bindparam("more_nanos"),
+        held_tokens=accounts.c.held_tokens + bindparam("hold_tokens"),
+        held_nanos=accounts.c.held_nanos + bindparam("hold_nanos"),
+    )
+)
+_HELD = select(reservations).where(reservations.c.state == "held")
+_OF_RUN = _HELD.where(reservations.c.run_id == bindparam("of"))
+_OF_ATTEMPT = _HELD.where(
+    reservations.c.call_id == bindparam("of"), reservations.c.attempt == bindparam("by")
+)
+
+
+def limits_of(connection: Connection, run_id: RunId) -> Limits:
+    """As they are now: they may have been raised since the run was opened."""
+    return connection.execute(select(runs.c.limits).where(runs.c.id == run_id)).scalar_one()
+
+
+def account_id(tenant: Tenant, budget: Budget, actor_id: str | None, at: Moment) -> str:
+    actor = actor_id if budget.scope == "actor" else ""
+    return f"budget:{tenant.project_id}:{budget.name}:{period_key(budget.period, at)}:{actor}"
+
+
+def of_budget(tx: Tx, tenant: Tenant, budget: Budget, actor_id: str | None) -> Account:
+    cost = budget.max_cost_usd
+    return _locked(
+        tx,
+        Account(
+            id=account_id(tenant, budget, actor_id, tx.now),
+            budget=budget.name,
+            max_tokens=budget.max_tokens,
+            max_nanos=nanos(cost) if cost is not None else None,
+            on_exceed=budget.on_exceed,
+        ),
+    )
+
+
+def of_run(tx: Tx, run_id: RunId, limits: Limits) -> Account:
+    """The run's own limits; what it used before it had any is counted from the beginning."""
+    row = tx.connection.execute(select(runs.c.usage, runs.c.cost_usd).where(runs.c.id == run_id)).one()
+    used = Amount(tokens=row.usage.total, nanos=nanos(row.cost_usd or 0.0))
+    return _locked(
+        tx,
+        Account(
+            id=f"run:{run_id}",
+            budget=RUN,
+            max_tokens=limits.max_tokens or None,
+            max_nanos=nanos(limits.max_cost_usd) if limits.max_cost_usd else None,
+            spent=used,
+            on_exceed=limits.on_exceed,
+        ),
+    )
+
+
+def raises_of(tx: Tx, run_id: RunId, account: Account) -> list[Account]:
+    """What people granted this run beyond a budget, each an account of its own."""
+    query = select(raises).where(raises.c.run_id == run_id, raises.c.budget == account.budget)
+    found = tx.connection.execute(query.order_by(raises.c.checkpoint_id)).all()
+    return [
+        _locked(
+            tx,
+            account.model_copy(
+                update={
+                    "id": f"raise:{row.checkpoint_id}",
+                    "max_tokens": row.tokens if account.max_tokens is not None else None,
+                    "max_nanos": row.nanos if account.max_nanos is not None else None,
+                    "spent": Amount(),
+                }
+            ),
+        )
+        for row in found
+    ]
+
+
+def grant_raise(tx: Tx, checkpoint: Checkpoint, budget: str, amount: Amount) -> bool:
+    """Spend an approval to go beyond a budget; false where it was taken back meanwhile."""
+    if not checkpoints.move(tx, checkpoint, "approved", "redeemed"):
+        return False
+    row = {"checkpoint_id": checkpoint.id, "run_id": checkpoint.run_id, "budget": budget}
+    insert_unless_there(tx.connection, raises, row | amount.model_dump())
+    body = CheckpointRedeemed(checkpoint_id=checkpoint.id, kind=checkpoint.kind)
+    tx.append(checkpoint.run_id, body, key=f"checkpoint:{checkpoint.id}:redeemed")
+    return True
+
+
+def hold(
+    tx: Tx, run_id: RunId, call_id: CallId, attempt: int, chosen: Sequence[Account], amount: Amount
+) -> None:
+    """Reserve the amount in each account, for one attempt of a call."""
+    for account in chosen:
+        row: dict[str, Any] = {"call_id": call_id, "attempt": attempt, "account_id": account.id}
+        row |= {"run_id": run_id, "state": "held", "created_at": tx.now}
+        tx.connection.execute(insert(reservations).values(row | amount.model_dump()))
+        _move(tx, account.id, Amount(), amount)
+
+
+def settle(tx: Tx, call_id: CallId, attempt: int, spent: Amount) -> None:
+    """What the attempt came to takes the place of what it held."""
+    for row in tx.connection.execute(_OF_ATTEMPT, {"of": call_id, "by": attempt}).all():
+        _close(tx, row, spent, "settled")
+
+
+def charge(tx: Tx, run_id: RunId) -> None:
+    """Attempts of the run that nobody will settle any more: what they held counts as spent."""
+    for row in tx.connection.execute(_OF_RUN, {"of": run_id}).all():
+        _close(tx, row, Amount(tokens=row.tokens, nanos=row.nanos), "charged")
+
+
+def counted(connection: Connection, account: str) -> Account:
+    """What stands in an account now."""
+    row = connection.execute(_COUNTERS, {"of": account}).first()
+    empty = Account(id=account, budget=account)
+    return empty if row is None else _filled(empty, row)
+
+
+def _close(tx: Tx, row: AnyRow, spent: Amount, state: str) -> None:
+    one = (
+        reservations.c.call_id == row.call_id,
+        reservations.c.attempt == row.attempt,
+        reservations.c.account_id == row.account_id,
+    )
+    tx.connection.execute(update(reservations).where(*one).values(state=state, **spent.model_dump()))
+    _move(tx, row.account_id, spent, Amount(tokens=-row.tokens, nanos=-row.nanos))
+
+
+def _move(tx: Tx, account: str, spent: Amount, held: Amount) -> None:
+    moved: dict[str, Any] = {"of": account, "more_tokens": spent.tokens, "more_nanos": spent.nanos}
+    tx.connection.execute(_MOVE, moved | {"hold_tokens": held.tokens, "hold_nanos": held.nanos})
+
+
+def _locked(tx: Tx, account: Account) -> Account:
+    """The account with its counters; where it is new, what it has as spent is its beginning."""
+    row = {"id": account.id, **account.spent.model_dump()}
+    insert_unless_there(tx.connection, accounts, row)
+    return _filled(account, tx.connection.execute(_COUNTERS.with_for_update(), {"of": account.id}).one())
+
+
+def _filled(account: Account, row: AnyRow) -> Account:
+    spent = Amount(tokens=row.tokens, nanos=row.nanos)
+    held = Amount(tokens=row.held_tokens, nanos=row.held_nanos)
+    return account.model_copy(update={"spent": spent, "held": held})

@@ -1,0 +1,241 @@
+"""The budget gate in front of a model call: what the call may take is held before it is made.
+
+Nothing else of the call is begun in the transaction that finds that it does not fit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from sqlalchemy import Connection
+
+from capabilities.budget import Busy, Estimate, Exceeded, Fits, estimated_input, fit, narrowest
+from capabilities.visible import written
+from harness.state import Ending
+from protocol.budget import NANOS, Account, Amount, Budget, nanos, usd
+from protocol.checkpoint import Checkpoint
+from protocol.ids import CallId, CheckpointId, derived
+from protocol.model import ModelRequest
+from protocol.noun import JSON, JSONObject, rfc3339
+from protocol.run import LimitsPatch
+from protocol.usage import Usage
+from providers.registry import Resolved
+from records import budgets, checkpoints, runs, spending
+from records.checkpoints import NewCheckpoint
+from records.database import Database
+from records.run_record import RunRecord
+from records.tx import Tx
+from workflows.messages import TurnAsked, TurnOver
+
+AGAIN_S = 0.2
+"""After so long a call looks again whether others of its budget have come to their end."""
+
+
+@dataclass(frozen=True)
+class Governed:
+    """What limits a run's calls; the actor is that of its session."""
+
+    budgets: tuple[Budget, ...]
+    actor_id: str | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """The call is paid for, with at most so much output."""
+
+    output: int
+
+
+class Spending:
+    """Holds, asks or stops, by all budgets that govern a run at once."""
+
+    def __init__(self, database: Database, declared: budgets.Declared, expires_in_s: int) -> None:
+        self._database = database
+        self._declared = declared
+        self._expires_in_ms = expires_in_s * 1000
+
+    async def governing(self, record: RunRecord) -> Governed | None:
+        """None where nothing limits what the run's models take."""
+
+        def query(connection: Connection) -> Governed | None:
+            actor = budgets.actor_of(connection, record.run.session_id)
+            found = budgets.governing(connection, record.tenant, actor, self._declared)
+            limits = spending.limits_of(connection, record.run.id)
+            if not found and not limits.max_tokens and not limits.max_cost_usd:
+                return None
+            return Governed(tuple(found), actor)
+
+        return await self._database.read(query)
+
+    def reserve(
+        self, tx: Tx, record: RunRecord, governed: Governed, call_id: CallId, attempt: int, estimate: Estimate
+    ) -> Held | Busy | TurnAsked | TurnOver:
+        run_id = record.run.id
+        spending.charge(tx, run_id)
+        chosen: list[Account] = []
+        outputs: list[Fits] = []
+        for alternatives in self._accounts(tx, record, governed):
+            account, answer = _first(estimate, alternatives)
+            if isinstance(answer, Exceeded):
+                refused = self._exceeded(tx, record, call_id, account, answer, estimate)
+                if refused is not None:
+                    return refused
+                return self.reserve(tx, record, governed, call_id, attempt, estimate)
+            if isinstance(answer, Busy):
+                return answer
+            chosen.append(account)
+            outputs.append(answer)
+        if runs.set_running(tx, run_id):
+            checkpoints.cancel_open(tx, run_id)
+        output = narrowest(outputs)
+        spending.hold(tx, run_id, call_id, attempt, chosen, estimate.amount(output))
+        return Held(output)
+
+    def _accounts(self, tx: Tx, record: RunRecord, governed: Governed) -> list[list[Account]]:
+        """Each limit with what people granted the run beyond it."""
+        run_id = record.run.id
+        found = [[spending.of_run(tx, run_id, spending.limits_of(tx.connection, run_id))]]
+        for budget in governed.budgets:
+            account = spending.of_budget(tx, record.tenant, budget, governed.actor_id)
+            found.append([account, *spending.raises_of(tx, run_id, account)])
+        return found
+
+    def _exceeded(
+        self,
+        tx: Tx,
+        record: RunRecord,
+        call_id: CallId,
+        account: Account,
+        exceeded: Exceeded,
+        estimate: Estimate,
+    ) -> TurnAsked | TurnOver | None:
+        """None where somebody has agreed, and the account was raised."""
+        over = TurnOver(ending=Ending(status="completed", stop_reason=exceeded.reason))
+        if account.on_exceed == "stop":
+            return over
+        number = 0
+        while True:
+            asked = CheckpointId(derived("ckpt_", call_id, number, "budget", account.budget))
+            checkpoint = checkpoints.load(tx.connection, asked)
+            match checkpoint.status if checkpoint else None:
+                case "redeemed" | "cancelled" | "revoked":
+                    number += 1
+                    continue
+                case "approved":
+                    assert checkpoint is not None
+                    self._raise(tx, record, checkpoint, account)
+                    return None
+                case None | "open":
+                    opened = checkpoint or checkpoints.open_checkpoint(
+                        tx, self._question(record, asked, account, estimate)
+                    )
+                    if opened is None:
+                        return over
+                    return TurnAsked(checkpoint_id=asked, expires_at=rfc3339(opened.expires_at))
+                case _:
+                    return over
+
+    def _raise(self, tx: Tx, record: RunRecord, checkpoint: Checkpoint, account: Account) -> None:
+        """By exactly what was asked for; a run's own limits are raised as such."""
+        amount = _asked(checkpoint.arguments or {})
+        if not spending.grant_raise(tx, checkpoint, account.budget, amount):
+            return
+        if account.budget == spending.RUN:
+            run_id = record.run.id
+            limits = spending.limits_of(tx.connection, run_id)
+            raised = _raised(account, amount).model_dump(exclude_none=True)
+            runs.set_limits(tx, run_id, limits.model_copy(update=raised))
+
+    def _question(
+        self, record: RunRecord, asked: CheckpointId, account: Account, estimate: Estimate
+    ) -> NewCheckpoint:
+        need = estimate.amount(estimate.output_tokens)
+        arguments: JSONObject = {"budget": account.budget, "tokens": need.tokens}
+        if account.max_nanos is not None:
+            arguments["cost_usd"] = usd(need.nanos)
+        return NewCheckpoint(
+            id=asked,
+            tenant=record.tenant,
+            run_id=record.run.id,
+            ancestor_run_ids=record.run.ancestor_run_ids,
+            session_id=record.run.session_id,
+            kind="budget",
+            arguments=arguments,
+            rendered=_rendered(record, account, need),
+            rule=f"budget.{account.budget}",
+            requested_by=record.principal_id,
+            expires_in_ms=self._expires_in_ms,
+        )
+
+
+def estimate(request: ModelRequest, resolved: Resolved) -> Estimate:
+    """The most that a call may take; a price that has steps is taken at the whole call's size."""
+    taken, most = estimated_input(request), resolved.max_output_tokens
+
+    def price(output: int) -> int | None:
+        usage = Usage(input_uncached=taken, output_total=output, total=taken + output)
+        cost = resolved.prices.cost(resolved.wire_model, usage)
+        return None if cost is None else ceil(cost * NANOS)
+
+    start, whole = price(0), price(most)
+    return Estimate(
+        input_tokens=taken,
+        output_tokens=most,
+        input_nanos=start,
+        output_nanos=None if start is None or whole is None else whole - start,
+    )
+
+
+def spent(usage: Usage, cost_usd: float | None) -> Amount:
+    return Amount(tokens=usage.total, nanos=nanos(cost_usd or 0.0))
+
+
+def unpriced(governed: Governed, resolved: Resolved) -> Budget | None:
+    """The budget in dollars under which this model cannot be called."""
+    if resolved.priced:
+        return None
+    return next((one for one in governed.budgets if one.max_cost_usd is not None), None)
+
+
+def _first(estimate: Estimate, alternatives: Sequence[Account]) -> tuple[Account, Fits | Busy | Exceeded]:
+    """The first account that takes the call, else the budget itself and why it does not."""
+    answers = [(account, fit(estimate, account)) for account in alternatives]
+    return next((one for one in answers if isinstance(one[1], Fits)), answers[0])
+
+
+def _asked(arguments: JSONObject) -> Amount:
+    """What the checkpoint says."""
+    return Amount(
+        tokens=_whole(arguments.get("tokens")), nanos=round(_number(arguments.get("cost_usd")) * NANOS)
+    )
+
+
+def _raised(account: Account, amount: Amount) -> LimitsPatch:
+    tokens = max(account.max_tokens or 0, account.spent.tokens) + amount.tokens
+    cost = max(account.max_nanos or 0, account.spent.nanos) + amount.nanos
+    return LimitsPatch(
+        max_tokens=tokens if account.max_tokens is not None else None,
+        max_cost_usd=usd(cost) if account.max_nanos is not None else None,
+    )
+
+
+def _rendered(record: RunRecord, account: Account, need: Amount) -> str:
+    whose = (
+        "The run's own limit" if account.budget == spending.RUN else f"The budget {written(account.budget)}"
+    )
+    lines = [f"{whose} does not cover the next call of the model {written(record.run.model)}."]
+    if account.max_tokens is not None:
+        lines.append(f"tokens: {account.spent.tokens} of {account.max_tokens} spent, {need.tokens} asked for")
+    if account.max_nanos is not None:
+        said, most, more = usd(account.spent.nanos), usd(account.max_nanos), usd(need.nanos)
+        lines.append(f"US dollars: {said:.6f} of {most:.6f} spent, {more:.6f} asked for")
+    lines.append("Approve lets this run go on by what is asked for; deny ends it.")
+    return "\n".join(lines)
+
+
+def _whole(value: JSON) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _number(value: JSON) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
