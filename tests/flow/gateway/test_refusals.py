@@ -49,7 +49,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"harness": {"placement": "local"}}, "capability.unsupported", "harness.placement"),
     ({"safety": {"profile": "strict"}}, "capability.unsupported", "safety.profile"),
     ({"tools": [{"source": "plugin", "name": "x"}]}, "capability.unsupported", "tools[0].source"),
-    ({"tools": [{"source": "native", "name": "web_fetch"}]}, "capability.unknown_tool", "tools[0].name"),
+    ({"tools": [{"source": "native", "name": "web_flute"}]}, "capability.unknown_tool", "tools[0].name"),
     (capability(kind="tool", name="bsh"), "capability.unknown_tool", "capabilities[0].name"),
     (capability(kind="mcp", server="github"), "capability.unsupported", "capabilities[0].kind"),
     (capability(kind="eval", ref="x@1"), "capability.unsupported", "capabilities[0].kind"),
