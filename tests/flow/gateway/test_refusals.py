@@ -51,7 +51,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"tools": [{"source": "plugin", "name": "x"}]}, "capability.unsupported", "tools[0].source"),
     ({"tools": [{"source": "native", "name": "web_flute"}]}, "capability.unknown_tool", "tools[0].name"),
     (capability(kind="tool", name="bsh"), "capability.unknown_tool", "capabilities[0].name"),
-    (capability(kind="mcp", server="github"), "capability.unsupported", "capabilities[0].kind"),
+    (capability(kind="mcp", server="github"), "capability.unknown_mcp_server", "capabilities[0].server"),
     (capability(kind="eval", ref="x@1"), "capability.unsupported", "capabilities[0].kind"),
     (capability(kind="teleport"), "request.invalid_field", "capabilities[0]"),
     (
