@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import cedarpy
 
+from capabilities.policy_slice import Slice, Slices
 from capabilities.policy_text import Rule, check_words, invalid, rules_of
 from capabilities.things import Resource, Thing, things_of
 from capabilities.verdict import NO_RULE, Answer, Asker, PolicyQuestion, Verdict
 from protocol.digest import MAX_SAFE, canonical, digest_bytes
-from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject, Noun
 from protocol.strict import parse
 
@@ -35,13 +35,11 @@ class Policy:
     def __init__(
         self,
         texts: Sequence[tuple[str, str]],
-        annotations: dict[str, dict[str, str]],
-        parsed: cedarpy.PolicySet,
+        rules: Sequence[Rule],
     ) -> None:
         self.texts = tuple(texts)
-        self._rules = tuple(annotations)
-        self._annotations = annotations
-        self._parsed = parsed
+        self._annotations = {rule.id: rule.annotations for rule in rules}
+        self._slices = Slices(rules)
         self._entities = lru_cache(maxsize=_KEPT)(_entities)
         self._forbidden = lru_cache(maxsize=_KEPT)(self._forbids)
         self.digest = digest_bytes(self.document())
@@ -67,12 +65,7 @@ class Policy:
                     stands = f"{first.statement.name}:{first.statement.line}"
                     raise invalid(rule.statement, f"the rule id {rule.id!r} stands already at {stands}")
                 check(rule)
-        annotations = {rule.id: rule.annotations for rule in rules.values()}
-        whole = "\n".join(text for _, text in texts)
-        try:
-            return cls(texts, annotations, cedarpy.PolicySet.from_str(whole))
-        except ValueError as error:
-            raise InvalidRequest("policy.invalid", f"the policy does not read as a whole: {error}") from error
+        return cls(texts, tuple(rules.values()))
 
     def document(self) -> bytes:
         """The bytes that `digest` is taken over."""
@@ -117,18 +110,21 @@ class Policy:
         questions = [
             _question(who.id, action, resource, context) for action in ("invoke", "invoke_unattended")
         ]
-        first, second = cedarpy.is_authorized_batch(questions, self._parsed, entities)
-        return self._asked(first), self._asked(second)
+        cut = self._slices.of(question.tool, who.roles)
+        first, second = cedarpy.is_authorized_batch(questions, cut.parsed, entities)
+        return _asked(cut, first), _asked(cut, second)
 
     def _forbids(self, who: "_Who", thing: Thing, labels: tuple[str, ...]) -> Verdict | None:
         """A tool was permitted by itself: of what it acts on, only a `forbid` is heard."""
         resource = thing.resource
-        asked = self._asked(
+        cut = self._slices.whole()
+        asked = _asked(
+            cut,
             cedarpy.is_authorized(
                 _question(who.id, thing.action, resource, json.dumps({"labels": list(labels)})),
-                self._parsed,
+                cut.parsed,
                 self._entities(who, None, (), ()),
-            )
+            ),
         )
         if asked.errors:
             return self._verdict("deny", asked.erred, asked.errors)
@@ -136,13 +132,6 @@ class Policy:
             return None
         words = f"{thing.action} of {resource.type} {resource.id!r}: a rule forbids it"
         return self._verdict("deny", asked.rules, words)
-
-    def _asked(self, result: cedarpy.AuthzResult) -> "_Asked":
-        reasons, errors = result.diagnostics.reasons, result.diagnostics.errors
-        rules = sorted(self._rules[int(reason.removeprefix("policy"))] for reason in reasons)
-        erred = sorted({self._rules[int(number)] for number in _ERRED.findall(" ".join(errors))})
-        words = "; ".join(_ERRED.sub(lambda found: repr(self._rules[int(found[1])]), text) for text in errors)
-        return _Asked(result.allowed, tuple(rules), words, tuple(erred) or ("policy.error",))
 
     def _verdict(self, answer: Answer, rules: tuple[str, ...], reason: str) -> Verdict:
         return Verdict(answer=answer, rules=rules, reason=reason, policy_digest=self.digest)
@@ -152,6 +141,14 @@ def shipped() -> tuple[str, str]:
     """The default rules that come with the product, by name."""
     name = "default_policy.cedar"
     return name, resources.files("capabilities").joinpath(name).read_text(encoding="utf-8")
+
+
+def _asked(cut: Slice, result: cedarpy.AuthzResult) -> "_Asked":
+    reasons, errors = result.diagnostics.reasons, result.diagnostics.errors
+    rules = sorted(cut.rules[int(reason.removeprefix("policy"))] for reason in reasons)
+    erred = sorted({cut.rules[int(number)] for number in _ERRED.findall(" ".join(errors))})
+    words = "; ".join(_ERRED.sub(lambda found: repr(cut.rules[int(found[1])]), text) for text in errors)
+    return _Asked(result.allowed, tuple(rules), words, tuple(erred) or ("policy.error",))
 
 
 def _unchecked(_: Rule) -> None: ...

@@ -52,6 +52,7 @@ COMMANDS = {
     "approve": Entry("cli.checkpoints:approve", "Show what would be done, and allow exactly that."),
     "deny": Entry("cli.checkpoints:deny", "Refuse what waits; the agent is told, and goes on."),
     "answer": Entry("cli.checkpoints:answer", "Answer a question, or say how an unknown outcome ended."),
+    "policy": Entry("cli.policy:policy", "Try rules on a table of cases, or on what was recorded."),
     "skill": Entry("cli.skills:skill", "Import, list and show skills."),
     "snapshot": Entry("cli.snapshots:snapshot", "Show what a run may do, and compare two."),
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
