@@ -58,6 +58,7 @@ COMMANDS = {
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
     "principals": Entry("cli.keys:principals", "List who may do what, or add somebody."),
     "key": Entry("cli.keys:key", "Create, list and revoke API keys."),
+    "receipt": Entry("cli.receipts:receipt", "Export, verify and erase what proves a run."),
     "reconcile": Entry(
         "cli.reconcile.command:reconcile",
         "Check that all sides tell one story.",

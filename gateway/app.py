@@ -14,6 +14,7 @@ from gateway import (
     policies,
     principals,
     projects,
+    receipts,
     run_verbs,
     run_views,
     runs,
@@ -47,7 +48,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
-    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects, budgets):
+    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects, budgets, receipts):
         app.include_router(part.router)
     translate(app)
     document(app)

@@ -14,6 +14,7 @@ from gateway.keys import KeyBody
 from gateway.policies import PolicyBody
 from gateway.principals import PrincipalBody, RolesBody
 from gateway.projects import ProjectBody
+from gateway.receipts import ErasureBody
 from gateway.run_verbs import CancelBody, InterruptBody, ResumeBody, SendBody
 from gateway.sessions import Instructions, Phase
 from gateway.stop_all import StopAllBody
@@ -25,7 +26,7 @@ _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody),
-    *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErrorAnswer),
+    *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),
     PolicyBody,
 )
 _COMMON = {

@@ -1,5 +1,6 @@
 """The words of `rhone.toml`: camel case inside a provider entry, snake case elsewhere."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -68,7 +69,15 @@ class ForgeEntry(Noun):
         return self
 
 
+class FormerKey(Noun):
+    """A key that signed before (its public half, base64); nothing signed since `revoked_at` is believed."""
+
+    public_key: str
+    revoked_at: datetime | None = None
+
+
 class SigningEntry(Noun):
+    former: tuple[FormerKey, ...] = ()
     keyRef: SecretRef = SecretRef(kind="file", name="signing.key")  # noqa: N815  the file's own spelling
 
 

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("protocol", "capabilities", "harness", "workflows", "targets", "providers", "records")
 PROCESSES = ("worker", "gateway", "cli", "bench")
 LONGEST = 400
+ONE_FILE = {"cli/rhone_verify.py": 700}
+"""What is handed to others as one file, so that it can be read and run without anything else of ours."""
 FORBIDDEN = frozenset({"utils", "helpers", "common", "misc", "base", "manager"})
 
 
@@ -33,7 +35,7 @@ def test_no_file_is_longer_than_its_limit() -> None:
     files = [*tracked("*.py", "*.go"), *tracked("tools/*")]
     code = [path for path in files if path.suffix in (".py", ".go", "") and "versions" not in path.parts]
     long = {shown(path): len(path.read_text().splitlines()) for path in code}
-    assert {name: lines for name, lines in long.items() if lines > LONGEST} == {}
+    assert {name: lines for name, lines in long.items() if lines > ONE_FILE.get(name, LONGEST)} == {}
 
 
 def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:

@@ -47,6 +47,7 @@ from worker.known_runs import KnownRuns
 from worker.looks import Looks
 from worker.mcp_source import McpSource
 from worker.model_calls import ModelCalls
+from worker.notary import Notary
 from worker.places import Places
 from worker.reaper import Reaper
 from worker.runs import Authority, Runs
@@ -103,6 +104,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         host_worker = asyncio.create_task(parts.serve_host(client))
         behind = [
             host_worker,
+            asyncio.create_task(parts.notary.sign_for_ever()),
             asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
             asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
         ]
@@ -143,6 +145,7 @@ class Parts:
         sources = Sources(catalogue, [McpSource(self.mcp, writer), skill_source])
         policy = policy_of(config, base_dir)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
+        self.notary = Notary(database, writer, signer)
         known, heads = KnownRuns(database), Heads(database)
         forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)
         workbench = Workbench(
