@@ -12,6 +12,9 @@ ServerName = Annotated[str, Field(max_length=32, pattern=r"^[a-z][a-z0-9]*([_-][
 """Never two underscores in a row: those stand between the name of a server and that of its tool."""
 
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s@#]+$")]
+Listed = Literal["tools", "resources", "prompts"]
+"""What a server lists, each with its name or address."""
+
 ProtocolVersion = Literal["2025-11-25", "2026-07-28"]
 
 
@@ -62,7 +65,8 @@ class ServerFacts(Noun):
 
 
 class Said(Noun):
-    """A server's result: its content blocks as they came, and the structured form where there is one."""
+    """A server's result: its content blocks as they came, and the structured form where there is one. The
+    contents of a resource and the messages of a prompt are told as such blocks."""
 
     content: tuple[JSONObject, ...]
     structured: JSON = None

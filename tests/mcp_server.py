@@ -29,6 +29,14 @@ ADD: dict[str, Any] = {
 }
 
 
+NOTE: dict[str, Any] = {"uri": "note://one", "name": "one", "description": "The first note."}
+GREET: dict[str, Any] = {
+    "name": "greet",
+    "description": "Greets somebody.",
+    "arguments": [{"name": "who", "description": "Whom.", "required": True}],
+}
+
+
 def text(said: str, **fields: Any) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=said)], **fields)
 
@@ -61,7 +69,30 @@ def serve(folder: Path) -> Server[Any]:
             case _:
                 return text(f"{params.name} was called")
 
-    return Server("tests", version="1", on_list_tools=list_tools, on_call_tool=call)
+    async def list_resources(*_: object) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[types.Resource.model_validate(NOTE)])
+
+    async def read(_: object, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        words = types.TextResourceContents(uri=params.uri, text="Buy milk.")
+        return types.ReadResourceResult(contents=[words])
+
+    async def list_prompts(*_: object) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[types.Prompt.model_validate(GREET)])
+
+    async def get(_: object, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        said = types.TextContent(type="text", text=f"Greet {(params.arguments or {})['who']}.")
+        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=said)])
+
+    return Server(
+        "tests",
+        version="1",
+        on_list_tools=list_tools,
+        on_call_tool=call,
+        on_list_resources=list_resources,
+        on_read_resource=read,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get,
+    )
 
 
 def main() -> None:

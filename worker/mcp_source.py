@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from capabilities.mcp import identity_of, model_name, tool_offer, twin_of
-from capabilities.offer import Missing, Offered
+from capabilities.mcp import LISTED, flagged, identity_of, model_name, offer_of, raw_digest, twin_of
+from capabilities.offer import Missing, Offer, Offered
 from protocol.capability import Capability, Grant, McpCapability, ToolCapability
-from protocol.digest import digest
+from protocol.digest import digest_bytes
 from protocol.errors import Refused, Unavailable
 from protocol.ids import RunId
-from protocol.mcp import Lost, NotDone, Said
+from protocol.mcp import Listed, Lost, NotDone, Said
 from protocol.noun import JSONObject
 from protocol.tool import ToolSource
 from providers.mcp.connection import Connection
@@ -20,14 +20,15 @@ from records.tx import Tx
 from records.writer import Writer
 from worker.act import Act, Doing, Prepared, Result, failure
 from worker.known_runs import KnownRun
-from worker.mcp_results import framed
+from worker.mcp_results import shown
+from worker.untrusted import framed
 
 TRIES = 4
 """How often a call that may be repeated is sent; each time with the same key."""
 
 
 class McpSource:
-    """The tools that a run asks for by name, each of a declared server."""
+    """The tools, resources and prompts that a run asks for by name, each of a declared server."""
 
     kinds = frozenset({"mcp"})
     serves: ToolSource = "mcp"
@@ -40,22 +41,24 @@ class McpSource:
         """A server that does not answer now offers nothing: the run goes on without it, and says so."""
         assert isinstance(capability, McpCapability)
         server, entry = capability.server, self._servers.entry(capability.server)
-        if not capability.tools:
-            return ()
+        asked = _asked(capability)
+        others = _others(record.request.capabilities, server)
+        found: list[Offer | Missing] = []
         try:
-            connection = await self._servers.connection(record.run.id, server)
-            listed = await connection.listing("tools")
+            for kind, names in asked.items():
+                connection = await self._servers.connection(record.run.id, server)
+                listed = await connection.listing(kind)
+                identity = identity_of(server, entry, connection.facts.protocol_version)
+                for name in names:
+                    offer = offer_of(kind, server, entry, identity, name, listed.get(name))
+                    found.append(flagged(offer, twin_of(name, others)) if kind == "tools" else offer)
         except Unavailable as fault:
             return tuple(
-                Missing(name=model_name(server, tool), rule=fault.code, reason=fault.message)
-                for tool in dict.fromkeys(capability.tools)
+                Missing(name=model_name(kind, server, name), rule=fault.code, reason=fault.message)
+                for kind, names in asked.items()
+                for name in names
             )
-        identity = identity_of(server, entry, connection.facts.protocol_version)
-        others = _others(record.request.capabilities, server)
-        return tuple(
-            tool_offer(server, entry, identity, tool, listed.get(tool), twin_of(tool, others))
-            for tool in dict.fromkeys(capability.tools)
-        )
+        return tuple(found)
 
     async def digest_now(self, known: KnownRun, grant: Grant) -> str | None:
         """None where another server stands at the name now, or lists the tool no more. Where none answers,
@@ -79,8 +82,8 @@ async def current_digest(servers: Servers, run_id: RunId, grant: Grant) -> str |
     connection = await servers.connection(run_id, server)
     if identity_of(server, entry, connection.facts.protocol_version) != grant.source_identity:
         return None
-    raw = (await connection.listing("tools")).get(grant.attributes["tool"])
-    return None if raw is None else digest(raw)
+    raw = (await connection.listing(LISTED[grant.kind])).get(grant.attributes["tool"])
+    return None if raw is None else raw_digest(raw)
 
 
 class McpCall:
@@ -100,7 +103,8 @@ class McpCall:
         connection = await self._agreed(doing)
         server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
         seconds = doing.timeout_ms / 1000
-        answer = await connection.call(tool, doing.execution.arguments, key=doing.key, seconds=seconds)
+        kind, arguments = LISTED[doing.grant.kind], doing.execution.arguments
+        answer = await connection.call(kind, tool, arguments, key=doing.key, seconds=seconds)
         match answer:
             case Said():
                 return _told(doing, connection, answer)
@@ -142,14 +146,14 @@ class McpCall:
         return connection
 
     async def _keep_evidence(self, server: str, connection: Connection, doing: Doing) -> None:
-        listed = await connection.listing("tools")
+        listed = await connection.listing(LISTED[doing.grant.kind])
         facts = connection.facts
         body: JSONObject = {
             "server": server,
             "source_identity": doing.grant.source_identity,
             "protocol_version": facts.protocol_version,
             "server_info": facts.info,
-            "definitions": {name: digest(raw) for name, raw in listed.items()},
+            "definitions": {name: raw_digest(raw) for name, raw in listed.items()},
             "flags": {
                 grant.name: grant.attributes["flags"]
                 for grant in self._known.snapshot.document.grants
@@ -161,6 +165,16 @@ class McpCall:
             snapshots.add_evidence(tx, self._known.snapshot.id, "mcp_server", body)
 
         await self._writer.commit(unit, runs=[self._known.record.run.id])
+
+
+def _asked(capability: McpCapability) -> dict[Listed, tuple[str, ...]]:
+    """The names of each kind, each once."""
+    asked: dict[Listed, tuple[str, ...]] = {
+        "tools": capability.tools,
+        "resources": capability.resources,
+        "prompts": capability.prompts,
+    }
+    return {kind: tuple(dict.fromkeys(names)) for kind, names in asked.items() if names}
 
 
 def _others(capabilities: Sequence[Capability], server: str) -> tuple[str, ...]:
@@ -175,7 +189,7 @@ def _others(capabilities: Sequence[Capability], server: str) -> tuple[str, ...]:
 def _told(doing: Doing, connection: Connection, said: Said) -> Result:
     server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
     return Result(
-        text=framed(doing.execution.id, server, tool, said),
+        text=framed(f"{tool!r} of the MCP server {server!r}", shown(said)),
         is_error=said.is_error,
         outcome="failed" if said.is_error else "succeeded",
         effect={
@@ -184,7 +198,7 @@ def _told(doing: Doing, connection: Connection, said: Said) -> Result:
             "tool": tool,
             "source_identity": doing.grant.source_identity,
             "definition_digest": doing.definition_digest,
-            "result_digest": digest(said),
+            "result_digest": digest_bytes(said.model_dump_json().encode()),
             "labels": ["untrusted"],
         },
     )

@@ -9,10 +9,10 @@ import mcp_types as types
 from mcp.client.session import IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Unavailable
-from protocol.mcp import Answer, Lost, McpServerEntry, NotDone, Said, ServerFacts
+from protocol.mcp import Answer, Listed, Lost, McpServerEntry, NotDone, Said, ServerFacts
 from protocol.noun import JSONObject
 from providers.mcp.guarded import MAX_RESPONSE, UNREACHED
 from providers.mcp.session import Session
@@ -32,7 +32,7 @@ CERTAIN = frozenset(
 T = TypeVar("T")
 Listing = dict[str, JSONObject]
 
-_NAMED_BY = {"tools": "name", "resources": "uri", "prompts": "name"}
+_NAMED_BY: dict[Listed, str] = {"tools": "name", "resources": "uri", "prompts": "name"}
 
 
 class Connection:
@@ -47,7 +47,7 @@ class Connection:
         self._ready = asyncio.Event()
         self._session: Session | None = None
         self._held = asyncio.create_task(self._hold())
-        self._listed: dict[str, tuple[float, Listing]] = {}
+        self._listed: dict[Listed, tuple[float, Listing]] = {}
         self._listing = asyncio.Lock()
         self._under_way = 0
         self._used_at = asyncio.get_running_loop().time()
@@ -89,9 +89,9 @@ class Connection:
             info=info.model_dump(mode="json", exclude_none=True) if info else None,
         )
 
-    async def listing(self, kind: str) -> Listing:
-        """The definitions of a kind ("tools", "resources", "prompts") as the server sent them, by name; one
-        that is listed twice is not in it. Raises Unavailable."""
+    async def listing(self, kind: Listed) -> Listing:
+        """The definitions of a kind as the server sent them, by name or address; one that is listed twice is
+        not in it. Raises Unavailable."""
         async with self._listing:
             now = asyncio.get_running_loop().time()
             at, listing = self._listed.get(kind, (float("-inf"), {}))
@@ -108,12 +108,13 @@ class Connection:
             self._listed[kind] = now, listing
             return listing
 
-    async def call(self, tool: str, arguments: JSONObject, *, key: str, seconds: float) -> Answer:
-        """Send one call, once. What comes of it is a value, also where nothing comes."""
-        session = self._open_session()
-        sent = session.call_tool(tool, arguments, meta={KEY: key}, allow_input_required=True)
+    async def call(
+        self, kind: Listed, name: str, arguments: JSONObject, *, key: str, seconds: float
+    ) -> Answer:
+        """Call a tool, read a resource or get a prompt: send it once. What comes of it is a value, also where
+        nothing comes."""
         try:
-            result = await self._within(sent, seconds)
+            result = await self._within(self._send(kind, name, arguments, {KEY: key}), seconds)
         except MCPError as error:
             refused = error.code in CERTAIN
             return NotDone(reason=error.message) if refused else Lost(reason=error.message)
@@ -125,12 +126,22 @@ class Connection:
             return Lost(reason=self._reason())
         if isinstance(result, types.InputRequiredResult):
             return NotDone(reason="the server asks for more input, and nobody can be asked in this run")
-        content = tuple(
-            block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
-        )
-        return Said(content=content, structured=result.structured_content, is_error=result.is_error or False)
+        return _said(result)
 
-    async def _all(self, kind: str) -> Listing:
+    async def _send(
+        self, kind: Listed, name: str, arguments: JSONObject, meta: Any
+    ) -> types.CallToolResult | types.ReadResourceResult | types.GetPromptResult | types.InputRequiredResult:
+        session = self._open_session()
+        match kind:
+            case "tools":
+                return await session.call_tool(name, arguments, meta=meta, allow_input_required=True)
+            case "resources":
+                return await session.read_resource(name, meta=meta, allow_input_required=True)
+            case "prompts":
+                texts = {argument: str(value) for argument, value in arguments.items()}
+                return await session.get_prompt(name, texts, meta=meta, allow_input_required=True)
+
+    async def _all(self, kind: Listed) -> Listing:
         session, named_by = self._open_session(), _NAMED_BY[kind]
         found: list[tuple[str, JSONObject]] = []
         cursor: str | None = None
@@ -197,6 +208,24 @@ class Connection:
 
     def _unreachable(self, reason: str) -> Unavailable:
         return Unavailable("mcp.unreachable", f"the MCP server {self.name!r}: {reason[:300]}")
+
+
+def _said(result: types.CallToolResult | types.ReadResourceResult | types.GetPromptResult) -> Said:
+    match result:
+        case types.CallToolResult():
+            blocks = [_plain(block) for block in result.content]
+            failed = result.is_error or False
+            return Said(content=tuple(blocks), structured=result.structured_content, is_error=failed)
+        case types.ReadResourceResult():
+            return Said(
+                content=tuple({"type": "resource", "resource": _plain(one)} for one in result.contents)
+            )
+        case types.GetPromptResult():
+            return Said(content=tuple(_plain(message.content) for message in result.messages))
+
+
+def _plain(part: BaseModel) -> JSONObject:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class _Gone(Exception):

@@ -4,44 +4,19 @@ An answer of our own (`UNREACHED`) stands for a request that was never sent, so 
 one whose answer was lost.
 """
 
-import asyncio
-import ipaddress
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
+from ipaddress import ip_address
 
 import httpx2
+
+from providers.web.guard import Resolve, is_public, system_resolve
 
 UNREACHED = -32990
 MAX_RESPONSE = 1024 * 1024
 CONNECT_SECONDS = 10.0
 
-LookUp = Callable[[str, int], Awaitable[list[str]]]
 Origin = tuple[str, str, int]
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-async def look_up(host: str, port: int) -> list[str]:
-    """Every address of a host, in the order in which the system would try them."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one of the internet, in whatever form it hides an IPv4 address."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        hidden = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if hidden is None and (ip in _NAT64 or ip.packed[:12] == bytes(12)):
-            hidden = ipaddress.IPv4Address(ip.packed[12:])
-        if hidden is not None and not is_public(str(hidden)):
-            return False
-    return ip.is_global and not ip.is_multicast
 
 
 def origin_of(url: httpx2.URL) -> Origin:
@@ -59,12 +34,12 @@ class Guarded(httpx2.AsyncBaseTransport):
         *,
         private: bool = False,
         others: bool = False,
-        look_up: LookUp = look_up,
+        resolve: Resolve = system_resolve,
     ) -> None:
         self._declared = frozenset(origin_of(httpx2.URL(url)) for url in declared)
         self._private = private
         self._others = others
-        self._look_up = look_up
+        self._resolve = resolve
         self._wire = httpx2.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -73,10 +48,10 @@ class Guarded(httpx2.AsyncBaseTransport):
         if not declared and not (self._others and scheme == "https"):
             return _unreached(request, f"{scheme}://{host}:{port} is not an address of this server")
         try:
-            addresses = await self._look_up(host, port)
-        except (OSError, UnicodeError):
+            addresses = list(dict.fromkeys(await self._resolve(host, port)))
+            inner = [address for address in addresses if not is_public(ip_address(address))]
+        except (OSError, ValueError):
             return _unreached(request, f"{host} has no address")
-        inner = [address for address in addresses if not is_public(address)]
         if inner and not (declared and self._private):
             return _unreached(request, f"{host} has the inner address {inner[0]}")
         for address in addresses:

@@ -11,7 +11,7 @@ from protocol.ids import RunId
 from protocol.mcp import McpServerEntry
 from protocol.secret import SecretRef
 from providers.mcp.connection import Connection
-from providers.mcp.guarded import CONNECT_SECONDS, Guarded, LookUp, look_up
+from providers.mcp.guarded import CONNECT_SECONDS, Guarded
 from providers.mcp.tokens import credentials
 
 IDLE_SECONDS = 120.0
@@ -21,15 +21,9 @@ MOST_OPEN = 128
 class Servers:
     """A connection is of one run: what a server remembers of one is never shown to another."""
 
-    def __init__(
-        self,
-        entries: Mapping[str, McpServerEntry],
-        secret: Callable[[SecretRef], str],
-        look_up: LookUp = look_up,
-    ) -> None:
+    def __init__(self, entries: Mapping[str, McpServerEntry], secret: Callable[[SecretRef], str]) -> None:
         self._entries = entries
         self._secret = secret
-        self._look_up = look_up
         self._open: dict[tuple[RunId, str], Connection] = {}
         self._opening = asyncio.Lock()
         logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs what servers send
@@ -68,12 +62,7 @@ class Servers:
         oauth = entry.oauth
         declared = [entry.url, *([oauth.issuer] if oauth else [])]
         return httpx2.AsyncClient(
-            transport=Guarded(
-                declared,
-                private=entry.private_network,
-                others=oauth is not None,
-                look_up=self._look_up,
-            ),
+            transport=Guarded(declared, private=entry.private_network, others=oauth is not None),
             headers={"authorization": f"Bearer {self._secret(entry.auth)}"} if entry.auth else {},
             auth=credentials(entry.url, oauth, self._secret) if oauth else None,
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=entry.timeout_ms / 1000),

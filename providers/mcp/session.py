@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import RootModel, ValidationError
 
-from protocol.mcp import ProtocolVersion
+from protocol.mcp import Listed, ProtocolVersion
 from protocol.noun import JSONObject
 from providers.mcp.guarded import UNREACHED
 
@@ -35,10 +35,10 @@ class Session(ClientSession):
         if wanted is not None and self.protocol_version != wanted:
             raise RuntimeError(f"the server speaks {self.protocol_version}, not {wanted}")
 
-    async def page(self, method: str, cursor: str | None) -> tuple[list[JSONObject], str | None]:
+    async def page(self, kind: Listed, cursor: str | None) -> tuple[list[JSONObject], str | None]:
         """One page of a list, raw, and the cursor of the next."""
         params = types.PaginatedRequestParams(cursor=cursor)
-        match method:
+        match kind:
             case "tools":
                 raw = await self.send_request(types.ListToolsRequest(params=params), Raw)
                 listed = types.ListToolsResult.model_validate(raw.root, by_name=False)
@@ -47,9 +47,9 @@ class Session(ClientSession):
                 return [tool for tool in raw.root["tools"] if tool["name"] in kept], listed.next_cursor
             case "resources":
                 raw = await self.send_request(types.ListResourcesRequest(params=params), Raw)
-            case _:
+            case "prompts":
                 raw = await self.send_request(types.ListPromptsRequest(params=params), Raw)
-        return list(raw.root[method]), raw.root.get("nextCursor")
+        return list(raw.root[kind]), raw.root.get("nextCursor")
 
     async def validate_tool_result(self, name: str, result: types.CallToolResult) -> None:
         """A server that checks its own results proves nothing."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from capabilities.mcp import check_servers, identity_of, model_name, tool_offer, twin_of
+from capabilities.mcp import check_servers, flagged, identity_of, model_name, offer_of, twin_of
 from capabilities.offer import Missing, Offer
 from capabilities.policy import Policy, shipped
 from capabilities.verdict import Asker, PolicyQuestion
@@ -23,7 +23,7 @@ ADD: dict[str, Any] = {"name": "add", "description": "Adds.", "inputSchema": {"t
 
 def offer(raw: dict[str, Any] | None = None, *, twin: str | None = None, **fields: Any) -> Offer | Missing:
     raw = ADD | fields if raw is None else raw
-    return tool_offer("github", ENTRY, IDENTITY, raw["name"], raw, twin)
+    return flagged(offer_of("tools", "github", ENTRY, IDENTITY, raw["name"], raw), twin)
 
 
 def granted(found: Offer | Missing) -> Offer:
@@ -32,10 +32,10 @@ def granted(found: Offer | Missing) -> Offer:
 
 
 def test_a_tool_is_named_after_its_server_within_what_models_take() -> None:
-    assert model_name("github", "pulls.create") == "github__pulls_create"
-    long = model_name("github", "a" * 100)
+    assert model_name("tools", "github", "pulls.create") == "github__pulls_create"
+    long = model_name("tools", "github", "a" * 100)
     assert len(long) == 64
-    assert long != model_name("github", "a" * 101)
+    assert long != model_name("tools", "github", "a" * 101)
 
 
 def test_our_own_file_says_what_a_tool_does_not_the_server() -> None:
@@ -110,12 +110,12 @@ def test_a_tool_that_reads_like_that_of_another_source_is_flagged(name: str, oth
 
 def test_what_is_not_listed_or_not_a_definition_is_missing() -> None:
     def rule(raw: dict[str, Any] | None) -> str:
-        found = tool_offer("github", ENTRY, IDENTITY, "add", raw, None)
+        found = offer_of("tools", "github", ENTRY, IDENTITY, "add", raw)
         assert isinstance(found, Missing)
         return found.rule
 
     assert rule(None) == "mcp.not_listed"
-    assert rule(ADD | {"inputSchema": None}) == "mcp.definition"
+    assert rule(ADD | {"inputSchema": None}) == "mcp.schema"
     assert rule(ADD | {"description": "x" * 70_000}) == "mcp.too_large"
     assert rule(ADD | {"inputSchema": {"$ref": "http://10.0.0.1/schema"}}) == "mcp.schema"
 
@@ -168,3 +168,27 @@ def test_a_server_is_declared_in_the_file_and_nothing_else_is_taken() -> None:
 def test_json_of_a_definition_that_nests_without_end_has_no_digest_problem() -> None:
     deep = json.loads('{"a":' * 150 + "1" + "}" * 150)
     assert isinstance(offer(inputSchema={"type": "object", "default": deep}), Offer | Missing)
+
+
+def test_a_schema_without_a_bottom_and_a_number_without_a_form_are_refused() -> None:
+    bottomless: dict[str, Any] = {}
+    for _ in range(190):
+        bottomless = {"allOf": [bottomless]}
+    for raw in (ADD | {"inputSchema": bottomless}, ADD | {"_meta": {"n": 2**60 + 1}}):
+        found = offer_of("tools", "github", ENTRY, IDENTITY, "add", raw)
+        assert isinstance(found, Missing)
+        assert found.rule in ("mcp.schema", "mcp.definition")
+
+
+def test_a_resource_and_a_prompt_are_tools_that_read() -> None:
+    note = {"uri": "note://one", "name": "one", "description": "A note."}
+    read = granted(offer_of("resources", "github", ENTRY, IDENTITY, "note://one", note))
+    assert (read.kind, read.definition.effect) == ("mcp_resource", "read_only")
+    assert read.name.startswith("github__read_note___one_")
+    assert read.definition.input_schema["properties"] == {}
+    greet = {"name": "greet", "arguments": [{"name": "who", "required": True}, {"name": "how"}]}
+    got = granted(offer_of("prompts", "github", ENTRY, IDENTITY, "greet", greet))
+    assert got.kind == "mcp_prompt"
+    assert got.definition.input_schema["required"] == ["who"]
+    assert list(got.definition.input_schema["properties"]) == ["who", "how"]
+    assert answer(got) == "allow"
