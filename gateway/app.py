@@ -24,6 +24,7 @@ from gateway import (
     stop_all,
     trees,
     unbuilt,
+    webhooks,
 )
 from gateway.documentation import document
 from gateway.edge import Edge
@@ -48,6 +49,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     for part in (checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
+    app.include_router(webhooks.router)
     for part in (policies, sessions, models, skills, snapshots, keys, principals, projects, budgets, receipts):
         app.include_router(part.router)
     translate(app)

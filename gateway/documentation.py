@@ -21,11 +21,12 @@ from gateway.stop_all import StopAllBody
 from protocol.event import EventBody
 from protocol.run import RunRequest
 from protocol.session import SessionPatch, SessionRequest
+from protocol.webhook import WebhookBody
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
-    *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody),
+    *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),
     PolicyBody,
 )

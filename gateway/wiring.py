@@ -25,7 +25,7 @@ from protocol.config import Config
 from protocol.config_text import parse_config
 from protocol.errors import InvalidRequest, Unavailable
 from providers.registry import Registry
-from records import principals
+from records import principals, webhooks
 from records.bus import bus_for
 from records.database import Database
 from records.keys import pepper_in
@@ -60,7 +60,7 @@ async def opened(
         stack.push_async_callback(wakes.settle)
         stack.callback(feed.close)
         prepared = asyncio.Event()
-        preparing = asyncio.create_task(_prepare(database, writer, prepared))
+        preparing = asyncio.create_task(_prepare(database, writer, config, prepared))
         stack.callback(preparing.cancel)
         most = config.limits
         yield Gateway(
@@ -117,15 +117,18 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _prepare(database: Database, writer: Writer, prepared: asyncio.Event) -> None:
-    """The tables and the default tenant; a database that is not there yet is waited for."""
+async def _prepare(database: Database, writer: Writer, config: Config, prepared: asyncio.Event) -> None:
+    """The tables, the default tenant and what is declared; a database that is not there yet is waited for."""
     while True:
         try:
             await asyncio.to_thread(database.migrate)
             await writer.commit(principals.bootstrap)
+            unknown = await writer.commit(lambda tx: webhooks.declare(tx, config.webhooks))
         except Unavailable as fault:
             logger("gateway").warning("the records are not there yet", reason=fault.message)
             await asyncio.sleep(LOOK_AGAIN_S)
         else:
+            for name in unknown:
+                logger("gateway").error("no such project: the webhook tells nothing", webhook=name)
             prepared.set()
             return

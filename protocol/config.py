@@ -12,6 +12,7 @@ from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
 from protocol.web import SearchEntry, WebEntry
+from protocol.webhook import DeliveryEntry, WebhookEntry
 
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
@@ -133,4 +134,6 @@ class Config(Noun):
     web: WebEntry = WebEntry()
     search: SearchEntry | None = None
     mcp_servers: dict[ServerName, McpServerEntry] = {}
+    webhooks: dict[str, WebhookEntry] = {}
+    webhook_delivery: DeliveryEntry = DeliveryEntry()
     counting_tools: str | None = None

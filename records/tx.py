@@ -15,6 +15,7 @@ from protocol.event import TERMINAL_EVENTS, EventBody
 from protocol.ids import RunId, SessionId
 from protocol.noun import JSON, JSONObject, rfc3339
 from protocol.receipt import RecordKind
+from records import outbox
 from records.chains import Chains
 from records.hints import Topic
 from records.link import EventRow, Link
@@ -88,6 +89,7 @@ class Tx:
 
     def commit(self) -> None:
         self._chains.store()
+        outbox.post(self.connection, self.now, self._events)
         ends = {event.run_id: event.seq for event in self._events}
         self._link.commit(self._events, [(seq, run_id) for run_id, seq in ends.items()], self.hints)
 

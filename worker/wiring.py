@@ -39,6 +39,7 @@ from worker.act import Act
 from worker.asking import Asking
 from worker.boxes import Boxes
 from worker.counting_acts import Counting
+from worker.courier import Courier
 from worker.failpoints import Failpoints
 from worker.gatekeeper import Gatekeeper
 from worker.heads import Heads
@@ -106,6 +107,9 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
             host_worker,
             asyncio.create_task(parts.notary.sign_for_ever()),
             asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
+            asyncio.create_task(
+                Courier(database, writer, secrets.resolve, config.webhook_delivery).deliver_for_ever()
+            ),
             asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
         ]
         async with parts.main_worker(client):

@@ -23,6 +23,7 @@ def upgrade() -> None:
     skills()
     project_policies()
     receipts()
+    webhooks()
 
 
 def evidence() -> None:
@@ -177,3 +178,38 @@ def _refuse(table: str, verb: str, when: str = "") -> None:
     if verb == "delete":
         trigger = f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}"
         op.execute(f"{trigger} FOR EACH STATEMENT EXECUTE FUNCTION rhone_refuse()")
+
+
+def webhooks() -> None:
+    """The hooks, and the outbox of what each is to be told."""
+    op.create_table(
+        "webhooks",
+        *texts("project_id", "name", "url", "events"),
+        sa.Column("declared", sa.Boolean(), nullable=False),
+        *texts("secret", "secret_ref", nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "name", name="pk_webhooks"),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        *texts("id", "project_id", "webhook", "type", "run_id"),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        *texts("state"),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        *(sa.Column(name, Instant(), nullable=True) for name in ("next_attempt_at", "last_attempt_at")),
+        sa.Column("last_status", sa.Integer(), nullable=True),
+        *texts("last_error", nullable=True),
+        sa.Column("delivered_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
+    )
+    columns = ["project_id", "webhook", "created_at", "id"]
+    op.create_index("ix_webhook_deliveries_project_id_webhook_created_at_id", "webhook_deliveries", columns)
+    op.create_index(
+        "ix_webhook_deliveries_due",
+        "webhook_deliveries",
+        ["next_attempt_at"],
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
