@@ -11,6 +11,7 @@ from gateway.checkpoints import DecideAllBody, DecisionBody, RevokeBody
 from gateway.client_tools import ClientToolResult
 from gateway.errors import ErrorAnswer
 from gateway.keys import KeyBody
+from gateway.memory import MemoryBody
 from gateway.policies import PolicyBody
 from gateway.principals import PrincipalBody, RolesBody
 from gateway.projects import ProjectBody
@@ -25,6 +26,7 @@ from protocol.webhook import WebhookBody
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
+    MemoryBody,
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),

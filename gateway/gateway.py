@@ -19,6 +19,7 @@ from gateway.starts import Starts
 from gateway.stream import Streams
 from gateway.wakes import Wakes
 from protocol.config import Config
+from protocol.memory import MemoryStore
 from providers.registry import Registry
 from records.database import Database
 from records.writer import Writer
@@ -39,6 +40,7 @@ class Gateway:
     mutations: Mutations
     starts: Starts
     checkpoints: KnownCheckpoints
+    memory: MemoryStore
     feed: Feed
     streams: Streams
     wakes: Wakes

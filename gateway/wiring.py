@@ -24,12 +24,15 @@ from gateway.wakes import Wakes
 from protocol.config import Config
 from protocol.config_text import parse_config
 from protocol.errors import InvalidRequest, Unavailable
+from protocol.memory import MemoryStore
+from providers.memory_http import HttpMemory
 from providers.registry import Registry
 from records import principals, webhooks
 from records.bus import bus_for
 from records.database import Database
 from records.keys import pepper_in
 from records.logs import logger
+from records.memory import Memories
 from records.secrets import Secrets
 from records.writer import Writer
 
@@ -83,6 +86,7 @@ async def opened(
                 most_open=most.open_runs,
             ),
             checkpoints=KnownCheckpoints(database),
+            memory=_memory(config, secrets, database, writer),
             feed=feed,
             streams=Streams(feed, metrics, ping_s=ping_s),
             wakes=wakes,
@@ -90,6 +94,13 @@ async def opened(
             metrics=metrics,
             prepared=prepared,
         )
+
+
+def _memory(config: Config, secrets: Secrets, database: Database, writer: Writer) -> MemoryStore:
+    entry = config.memory
+    if entry is None:
+        return Memories(database, writer)
+    return HttpMemory(entry.url, lambda: secrets.resolve(entry.apiKeyRef))
 
 
 def read_config(path: Path | None) -> Config:

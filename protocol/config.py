@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from protocol.budget import BudgetEntry
 from protocol.mcp import McpServerEntry, ServerName
+from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
@@ -133,6 +134,7 @@ class Config(Noun):
     workspaces: WorkspacesEntry = WorkspacesEntry()
     web: WebEntry = WebEntry()
     search: SearchEntry | None = None
+    memory: MemoryEntry | None = None
     mcp_servers: dict[ServerName, McpServerEntry] = {}
     webhooks: dict[str, WebhookEntry] = {}
     webhook_delivery: DeliveryEntry = DeliveryEntry()

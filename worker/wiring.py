@@ -21,13 +21,16 @@ from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
 from protocol.errors import Fault, InvalidRequest, TargetUnavailable
 from protocol.ids import fresh
+from protocol.memory import MemoryStore
 from protocol.target import BoxSpec
 from providers.mcp.servers import Servers
+from providers.memory_http import HttpMemory
 from providers.registry import Registry
 from records import traces
 from records.bus import bus_for
 from records.database import Database
 from records.logs import logger
+from records.memory import Memories
 from records.secrets import Secrets
 from records.writer import Writer
 from targets.agent_binary import agent_path
@@ -47,6 +50,7 @@ from worker.inflight import InFlight
 from worker.known_runs import KnownRuns
 from worker.looks import Looks
 from worker.mcp_source import McpSource
+from worker.memory_source import MemorySource
 from worker.model_calls import ModelCalls
 from worker.notary import Notary
 from worker.places import Places
@@ -144,9 +148,10 @@ class Parts:
         absent = {} if config.search else without_search()
         catalogue = Catalogue(counting_definitions() if counting else (), absent)
         self.mcp = Servers(config.mcp_servers, secrets.resolve)
+        memory = MemorySource(_memory(config, secrets, database, writer), database)
         places = Places(database, host)
         skill_source = SkillSource(database, writer, places, catalogue)
-        sources = Sources(catalogue, [McpSource(self.mcp, writer), skill_source])
+        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source])
         policy = policy_of(config, base_dir)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         self.notary = Notary(database, writer, signer)
@@ -269,6 +274,13 @@ def installation(data: Path) -> str:
     if not path.exists():
         path.write_text(fresh("req_").removeprefix("req_"))
     return path.read_text().strip()
+
+
+def _memory(config: Config, secrets: Secrets, database: Database, writer: Writer) -> MemoryStore:
+    entry = config.memory
+    if entry is None:
+        return Memories(database, writer)
+    return HttpMemory(entry.url, lambda: secrets.resolve(entry.apiKeyRef))
 
 
 def _counting(config: Config, base_dir: Path) -> dict[str, Act]:

@@ -2,10 +2,17 @@
 
 from alembic import context
 
-from records import budget_tables, policy_tables, receipt_tables, skill_tables, webhook_tables
+from records import budget_tables, memory_tables, policy_tables, receipt_tables, skill_tables, webhook_tables
 from records.tables import metadata
 
-KNOWN = (budget_tables, policy_tables, receipt_tables, skill_tables, webhook_tables)  # known by import
+KNOWN = (
+    budget_tables,
+    memory_tables,
+    policy_tables,
+    receipt_tables,
+    skill_tables,
+    webhook_tables,
+)  # known by import
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from records.columns import Instant
 
@@ -20,6 +21,7 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 def upgrade() -> None:
     budgets()
     evidence()
+    memory()
     skills()
     project_policies()
     receipts()
@@ -31,6 +33,40 @@ def evidence() -> None:
     for name in ("snapshot_digest", "previous"):
         op.add_column("evidence", sa.Column(name, sa.Text(), nullable=False, server_default=""))
     op.add_column("effects", sa.Column("evidence_digest", sa.Text(), nullable=True))
+
+
+def memory() -> None:
+    """A row for each version under a key, and the words of the newest ones."""
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    op.create_table(
+        "memories",
+        sa.Column("number", sa.Integer() if sqlite else sa.BigInteger(), autoincrement=True, nullable=False),
+        *texts("org_id", "project_id", "scope", "owner", "key"),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
+        *texts("text", nullable=True),
+        sa.Column("words", sa.Text() if sqlite else TSVECTOR(), nullable=True),
+        *texts("labels", "provenance"),
+        *texts("effect_key", nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("expires_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name="pk_memories"),
+        sa.UniqueConstraint(
+            *("project_id", "scope", "owner", "key", "version"),
+            name="uq_memories_project_id_scope_owner_key_version",
+        ),
+        sa.UniqueConstraint("project_id", "effect_key", name="uq_memories_project_id_effect_key"),
+    )
+    op.create_index(
+        "ix_memories_current",
+        "memories",
+        ["project_id", "scope", "owner", "created_at"],
+        sqlite_where=sa.text("current"),
+        postgresql_where=sa.text("current"),
+    )
+    op.create_index("ix_memories_words", "memories", ["words"], postgresql_using="gin")
+    if sqlite:
+        op.execute("CREATE VIRTUAL TABLE memory_words USING fts5(words, tokenize = 'unicode61')")
 
 
 def skills() -> None:

@@ -105,7 +105,6 @@ async def test_what_is_not_built_says_so(home: House) -> None:
         ("GET", "/v1/calls/call_1"),
         ("POST", "/v1/tokens"),
         ("GET", "/v1/grants"),
-        ("PUT", "/v1/memory/project/key"),
         ("GET", "/v1/ws"),
         ("GET", "/v1/runs/run_01m7z49h8gekkkvqm40akpv3q3/receipt"),
     ):
