@@ -51,7 +51,18 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
     app.include_router(webhooks.router)
-    for part in (policies, sessions, models, skills, snapshots, keys, principals, projects, budgets, receipts):
+    for part in (
+        policies,
+        sessions,
+        models,
+        skills,
+        snapshots,
+        keys,
+        principals,
+        projects,
+        budgets,
+        receipts,
+    ):
         app.include_router(part.router)
     translate(app)
     document(app)

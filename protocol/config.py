@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from protocol.budget import BudgetEntry
+from protocol.label import Label, LabelKey
 from protocol.mcp import McpServerEntry, ServerName
 from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
@@ -131,6 +132,7 @@ class Config(Noun):
     limits: LimitsEntry = LimitsEntry()
     checkpoints: CheckpointsEntry = CheckpointsEntry()
     budgets: dict[str, BudgetEntry] = {}
+    labels: dict[LabelKey, tuple[Label, ...]] = {}
     workspaces: WorkspacesEntry = WorkspacesEntry()
     web: WebEntry = WebEntry()
     search: SearchEntry | None = None

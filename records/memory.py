@@ -110,8 +110,14 @@ def _put(tx: Tx, place: MemoryPlace, there: AnyRow | None, new: _Version) -> Any
         **place.tenant.model_dump(),
         "scope": place.scope,
         "owner": place.owner,
-        "key": new.key, "version": version, "current": True, "text": new.text, "labels": new.labels,
-        "provenance": new.provenance, "effect_key": new.effect_key, "created_at": tx.now,
+        "key": new.key,
+        "version": version,
+        "current": True,
+        "text": new.text,
+        "labels": new.labels,
+        "provenance": new.provenance,
+        "effect_key": new.effect_key,
+        "created_at": tx.now,
         "expires_at": tx.now + lasts if lasts else None,
     }
     if not insert_unless_there(tx.connection, memories, row):

@@ -6,6 +6,7 @@ from protocol.capability import CapabilitySnapshot, Grant
 from protocol.checkpoint import PushFacts
 from protocol.digest import digest_bytes
 from protocol.event import ToolOutput
+from protocol.label import Label
 from protocol.noun import JSONObject, Noun
 from protocol.tool import ToolExecution, ToolOutcome
 
@@ -54,7 +55,8 @@ class Untold(Noun):
 class Result(Noun):
     """What an act came to; `text` is what the model sees, `effect` what a later probe or check needs.
 
-    `untold` is the end of its output: it goes into the log in the commit of the result.
+    `untold` is the end of its output: it goes into the log in the commit of the result. `labels` are taint
+    that this result brings beyond what its tool always does.
     """
 
     text: str
@@ -63,6 +65,7 @@ class Result(Noun):
     exit_code: int | None = None
     effect: JSONObject = {}
     untold: tuple[Untold, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 class Act(Protocol):

@@ -73,6 +73,7 @@ class Gatekeeper:
             asker,
             execution.arguments,
             roles=standing.roles,
+            labels=standing.labels,
             project=known.record.tenant.project_id,
         )
         verdict = policy.decide(question)

@@ -13,7 +13,7 @@ from protocol.errors import Refused
 from protocol.ids import CheckpointId, RunId, ToolExecutionId
 from protocol.noun import JSON
 from protocol.tool import ToolDefinition, ToolExecution
-from records import checkpoints, client_tools, effects, principals, runs, snapshots, tool_executions
+from records import checkpoints, client_tools, effects, principals, runs, snapshots, taints, tool_executions
 from records.database import Database, now
 from records.run_record import RunRecord
 from worker.act import Prepared
@@ -32,7 +32,8 @@ class KnownRun:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one tool call stands: its row, its ledger, who it waited for; `now` is the database's clock."""
+    """Where one tool call stands: its row, its ledger, who it waited for, and the taint of what the model
+    has read; `now` is the database's clock."""
 
     execution: ToolExecution
     checkpoint: Checkpoint | None
@@ -41,6 +42,7 @@ class Standing:
     submitted: JSON
     roles: tuple[str, ...]
     now: datetime
+    labels: tuple[str, ...] = ()
 
 
 class KnownRuns:
@@ -87,6 +89,7 @@ class KnownRuns:
                 submitted=client_tools.result_of(connection, execution_id) if asked else None,
                 roles=principals.roles_of(connection, known.record.principal_id),
                 now=now(connection),
+                labels=taints.of_history(connection, known.record.history),
             )
 
         found = await self._database.read(query)

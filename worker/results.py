@@ -4,13 +4,14 @@ import json
 from typing import Literal
 
 from capabilities.gate import Deny
+from capabilities.labels import LabelTable
 from protocol.block import TextPart, ToolCallBlock, ToolResultBlock
 from protocol.checkpoint import Checkpoint
 from protocol.digest import digest_bytes
 from protocol.ids import BlockId, derived
 from protocol.noun import JSON
 from protocol.tool import ToolExecution
-from records import blocks, effects, receipts, tool_executions
+from records import blocks, effects, receipts, taints, tool_executions
 from records.run_record import RunRecord
 from records.tool_executions import NewToolExecution, ToolResult
 from records.tx import Tx
@@ -31,8 +32,9 @@ REFUSALS = {
 class Results:
     """The end of a tool call."""
 
-    def __init__(self, writer: Writer, failpoints: Failpoints) -> None:
+    def __init__(self, writer: Writer, labels: LabelTable, failpoints: Failpoints) -> None:
         self._writer = writer
+        self._labels = labels
         self._failpoints = failpoints
 
     async def settle(
@@ -56,13 +58,22 @@ class Results:
             if not tool_executions.complete(tx, execution.id, None, _told(result, duration_ms)):
                 return False
             self._failpoints.reach("before_event", execution.tool)
-            _tell_model(tx, known.record.history, execution, result, epoch or 0)
+            labels = self._labels_of(known, execution, result)
+            taints.add(tx, known.record.history, execution, labels)
+            _tell_model(tx, known.record.history, execution, result, epoch or 0, labels)
             return True
 
         self._failpoints.reach("before_result", execution.tool)
         await self._writer.commit(unit, runs=[execution.run_id])
         self._failpoints.reach("before_completion", execution.tool)
         return ActDone(wrote=epoch is not None and execution.effect == "workspace")
+
+    def _labels_of(self, known: KnownRun, execution: ToolExecution, result: Result) -> tuple[str, ...]:
+        """Whatever was carried out labels its result, also where it failed: an error has words as well."""
+        grant = known.snapshot.grant_for(execution.tool)
+        if grant is None or result.outcome in ("denied", "expired", "not_executed"):
+            return ()
+        return tuple(sorted({*self._labels.of(grant), *result.labels}))
 
     async def deny(self, known: KnownRun, execution: ToolExecution, denial: Deny) -> ActDone:
         text = _after_edit(execution, f"Denied by the rule {denial.rule}: {denial.reason}.")
@@ -121,11 +132,19 @@ def _after_edit(execution: ToolExecution, text: str) -> str:
     return f"A person changed the arguments of this call to {arguments}\n{text}"
 
 
-def _tell_model(tx: Tx, history: str, execution: ToolExecution, result: Result, epoch: int) -> None:
+def _tell_model(
+    tx: Tx,
+    history: str,
+    execution: ToolExecution,
+    result: Result,
+    epoch: int,
+    labels: tuple[str, ...] = (),
+) -> None:
     """The one result in the head: a later attempt's takes the place of an earlier one's."""
     if epoch > 1:
         blocks.drop(tx, _formers(execution, epoch))
-    blocks.add(tx, history, [_block(tx, execution, result, epoch)])
+    block = _block(tx, execution, result, epoch)
+    blocks.add(tx, history, [block.model_copy(update={"labels": labels})])
 
 
 def _formers(execution: ToolExecution, epoch: int) -> list[BlockId]:

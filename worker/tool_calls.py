@@ -11,6 +11,7 @@ import time
 from temporalio import activity
 
 from capabilities.gate import Allow, Ask, Deny
+from capabilities.labels import LabelTable
 from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
@@ -49,6 +50,7 @@ class ToolCalls(ports.ToolCalls):
         workbench: Workbench,
         inflight: InFlight,
         asking: Asking,
+        labels: LabelTable,
         failpoints: Failpoints,
     ) -> None:
         self._writer = writer
@@ -58,7 +60,7 @@ class ToolCalls(ports.ToolCalls):
         self._inflight = inflight
         self._asking = asking
         self._failpoints = failpoints
-        self._results = Results(writer, failpoints)
+        self._results = Results(writer, labels, failpoints)
 
     @activity.defn(name="act")
     async def act(self, order: ToolAct) -> ActResult:

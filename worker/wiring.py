@@ -14,6 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from capabilities.catalogue import Catalogue
 from capabilities.catalogue_web import without_search
 from capabilities.counting import counting_definitions
+from capabilities.labels import LabelTable
 from capabilities.policy import Policy, shipped
 from capabilities.required import check_texts
 from capabilities.signing import Signer
@@ -166,6 +167,7 @@ class Parts:
             {name: entry.env for name, entry in config.targets.items()},
             sources,
         )
+        labels = LabelTable(config.labels)
         gatekeeper = Gatekeeper(database, sources, policy)
         failpoints = Failpoints(settings.failpoints)
         asking = Asking(writer, config.checkpoints.expires_in_s)
@@ -182,7 +184,7 @@ class Parts:
         self.looks = Looks(database, known, forges)
         budgets = Spending(database, config.budgets, config.checkpoints.expires_in_s)
         self.models = ModelCalls(database, writer, known, heads, registry, budgets, inflight, failpoints)
-        self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, failpoints)
+        self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, labels, failpoints)
 
         def entry(name: str) -> TargetEntry:
             found = config.targets.get(name)

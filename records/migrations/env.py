@@ -2,10 +2,19 @@
 
 from alembic import context
 
-from records import budget_tables, memory_tables, policy_tables, receipt_tables, skill_tables, webhook_tables
+from records import (
+    budget_tables,
+    memory_tables,
+    policy_tables,
+    receipt_tables,
+    skill_tables,
+    taint_tables,
+    webhook_tables,
+)
 from records.tables import metadata
 
 KNOWN = (
+    taint_tables,
     budget_tables,
     memory_tables,
     policy_tables,

@@ -20,6 +20,7 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 
 def upgrade() -> None:
     budgets()
+    taints()
     evidence()
     memory()
     skills()
@@ -84,6 +85,17 @@ def skills() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_skills_project_id_created_at_name_version", "skills", columns)
+
+
+def taints() -> None:
+    """The labels that a history has taken on."""
+    op.create_table(
+        "taints",
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("history", "label")),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("run_id", "tool_execution_id")),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("history", "label", name="pk_taints"),
+    )
 
 
 def budgets() -> None:
