@@ -279,7 +279,7 @@ class Verifier:
             self._fault("format", f"is not {FORMAT}")
 
     def _chain(self) -> None:
-        self.records = self.bundle["records"]
+        self.records = list(self.bundle["records"])
         self.hashes = [record_hash(record) for record in self.records]
         ends = [*(record.get("prev") for record in self.records[1:]), self._claimed_end()]
         broken = {index for index, end in enumerate(ends) if end is not None and end != self.hashes[index]}
@@ -526,17 +526,19 @@ class Verifier:
             where, body = f"records[{index}]", record["body"]
             if body["policy_digest"] != document["policy_digest"]:
                 self._fault(where, "was decided by another policy than the snapshot's")
-            payload = self.bundle["payloads"][str(record["ordinal"])]
+            payload = self.bundle["payloads"].get(str(record["ordinal"]))
             verdict = body.get("verdict")
             if verdict and payload is not None:
                 verdict = self._verdict(where, body["policy_digest"], verdict, payload["value"]["question"])
             self._gate(where, body, verdict, grants.get(body["tool"]), record["at"])
 
     def _gate(self, where: str, body: Any, verdict: Any, grant: Any, at: str) -> None:
-        """The gate's answer from the grant and the verdict; a stage after them may only be stricter."""
+        """The gate's answer from the grant and the verdict; a stage after them may only be stricter, but for
+        a standing permission, which answers a question beforehand and is told."""
         order = {"allow": 0, "ask": 1, "deny": 2}
         expected = _expected(body.get("definition_digest"), verdict, grant, at)
-        if order[body["answer"]] < order[expected]:
+        beforehand = body["rule"].startswith("grant_") and (body["answer"], expected) == ("allow", "ask")
+        if order[body["answer"]] < order[expected] and not beforehand:
             self._fault(where, f"answers {body['answer']}, and grant and policy give {expected}")
         elif body["answer"] != expected:
             self._note(f"{where}: {body['rule']} made {body['answer']} of {expected}")
@@ -547,7 +549,7 @@ class Verifier:
             return
         document = self.bundle["snapshot"]["document"]
         told = next(record for record in self.records if record["kind"] == "snapshot")
-        payload = self.bundle["payloads"][str(told["ordinal"])]
+        payload = self.bundle["payloads"].get(str(told["ordinal"]))
         if payload is None:
             self._note("what the snapshot was resolved from has been erased")
             return
@@ -602,6 +604,8 @@ def verify(
     """What is wrong with a receipt; `saved` is a signed head that the reader kept."""
     try:
         bundle = parse(data)
+        if not isinstance(bundle, dict):
+            raise ValueError("is not an object")
     except ODD as error:
         return Report([Fault("file", str(error))])
     return Verifier(bundle, keyring, saved, decide).run()
