@@ -74,6 +74,7 @@ class Catalogue:
             input_schema=capability.input_schema,
             source="client",
             effect=capability.effect,
+            compensation=capability.compensation,
         )
         return Offer(
             kind="client_tool",
@@ -225,6 +226,12 @@ def _workspace() -> tuple[ToolDefinition, ...]:
     )
 
 
+_UNDO_PUSH = (
+    "Put the branch back to the commit that it had (the push names it), or delete it if it was new. Nothing "
+    "else was moved; whoever fetched it meanwhile keeps what was pushed."
+)
+
+
 def _forge() -> tuple[ToolDefinition, ...]:
     return (
         _tool(
@@ -236,7 +243,7 @@ def _forge() -> tuple[ToolDefinition, ...]:
             source="forge",
             effect="non_idempotent_write",
             advisory=("message",),
-        ),
+        ).model_copy(update={"compensation": _UNDO_PUSH}),
         _tool(
             "open_pull_request",
             "Hand in the work: push the branch of this run, as it stands in the workspace, and open a pull "
@@ -252,7 +259,7 @@ def _forge() -> tuple[ToolDefinition, ...]:
             },
             source="forge",
             effect="non_idempotent_write",
-        ),
+        ).model_copy(update={"compensation": f"Close the pull request. {_UNDO_PUSH}"}),
     )
 
 

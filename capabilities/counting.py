@@ -4,6 +4,7 @@ from protocol.noun import JSONObject
 from protocol.tool import Effect, ToolDefinition
 
 CLASSES: tuple[Effect, ...] = ("read_only", "idempotent_write", "non_idempotent_write", "workspace")
+UNDO = "Take one off the counter."
 
 
 def counting_definitions() -> tuple[ToolDefinition, ...]:
@@ -19,6 +20,7 @@ def counting_definitions() -> tuple[ToolDefinition, ...]:
             input_schema=schema,
             source="native",
             effect=effect,
+            compensation=UNDO if effect == "non_idempotent_write" else None,
         )
         for effect in CLASSES
     )

@@ -17,8 +17,15 @@ _PLAIN_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 _SHOWN_APART = frozenset({"tool", "target", "cwd", "arguments", "environment", "files", "push"})
 
 
-def render(envelope: bytes, *, advisory: JSONObject | None = None, diff: bytes | None = None) -> str:
-    """The view of an envelope, given as its canonical bytes; a push comes with the diff that it names."""
+def render(
+    envelope: bytes,
+    *,
+    advisory: JSONObject | None = None,
+    diff: bytes | None = None,
+    compensation: str | None = None,
+) -> str:
+    """The view of an envelope, given as its canonical bytes; a push comes with the diff that it names, and
+    how to undo it is a part of the definition whose digest the envelope has."""
     act: JSONObject = json.loads(envelope)
     _check_diff(act.get("push"), diff)
     out = [f"Tool: {_shown(act['tool'])}", f"Digest: {digest_bytes(envelope)}", *_warnings(act, diff)]
@@ -30,9 +37,16 @@ def render(envelope: bytes, *, advisory: JSONObject | None = None, diff: bytes |
         out += _diff(diff)
     out += ["Place", *_place(act)]
     out += ["Bound to", *(f"  {key}: {_shown(act[key])}" for key in sorted(act) if key not in _SHOWN_APART)]
+    if compensation is not None:
+        out += undo(compensation)
     if advisory:
         out += ["Said by the model, covered by no digest", *_value("", advisory)]
     return "\n".join(out) + "\n"
+
+
+def undo(compensation: str) -> list[str]:
+    """What a person can do afterwards, as the tool declares it."""
+    return ["How it can be undone", *(f"  {line}" for line in visible.lines(compensation))]
 
 
 def _check_diff(push: JSON, diff: bytes | None) -> None:

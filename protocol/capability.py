@@ -28,6 +28,7 @@ class ClientToolCapability(Noun):
     description: str
     input_schema: JSONObject
     effect: Effect = "unknown"
+    compensation: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     approval: Approval | None = None
     timeout_ms: Annotated[int, Field(ge=100, le=7 * 24 * 3600 * 1000)] = 30_000
 

@@ -15,7 +15,8 @@ class ToolDefinition(Noun):
     """What the model is told of a tool, and what the gate knows of it.
 
     `advisory` names top-level arguments that only describe (a reason, a title for the reader): they stay
-    out of the execution envelope. Every other argument is inside its digest.
+    out of the execution envelope. Every other argument is inside its digest. `compensation` says what a
+    person can do to undo what the tool did; it is shown to whoever decides about it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class ToolDefinition(Noun):
     source: ToolSource
     effect: Effect
     advisory: tuple[str, ...] = ()
+    compensation: str | None = None
 
 
 ToolStatus = Literal["requested", "waiting", "claimed", "completed", "denied", "cancelled"]

@@ -1,6 +1,7 @@
 """How a tool call comes to wait for somebody: a checkpoint, opened in the transaction that parks the call."""
 
 from capabilities.gate import Ask
+from capabilities.render import undo
 from capabilities.visible import written
 from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope, Required
 from protocol.digest import digest
@@ -77,6 +78,9 @@ class Asking:
             f"{written(execution.tool)} was begun and what became of it is not known. It will not be "
             "repeated by itself.\nLook at what it acts on, then answer with succeeded, failed or retry."
         )
+        compensation = doing.grant.definition.compensation
+        if compensation is not None:
+            rendered = "\n".join((rendered, *undo(compensation)))
         new = self._new(
             known,
             execution,

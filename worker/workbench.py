@@ -79,6 +79,7 @@ class Workbench:
             canonical(envelope),
             advisory=advisory(doing.grant.definition, doing.execution.arguments),
             diff=self._blobs.get(prepared.diff) if prepared.diff else None,
+            compensation=doing.grant.definition.compensation,
         )
 
     def _environment(self, known: KnownRun) -> dict[str, str]:

@@ -141,6 +141,8 @@ async def _kill_at(stack: Stack, point: Point, effect: Class) -> Outcome:
     if asks:
         checkpoint = await stack.checkpoint(run)
         assert checkpoint.kind == "outcome_unknown"
+        if "non_idempotent" in (checkpoint.tool or ""):
+            assert checkpoint.rendered.endswith("How it can be undone\n  | Take one off the counter.")
         done = len(stack.counted(told)) == 1
         await stack.decide(checkpoint, "answer", answer={"resolution": "succeeded" if done else "failed"})
     told = await stack.ended(run)

@@ -77,6 +77,7 @@ async def test_an_approved_act_is_redeemed_and_happens_once(stack: Stack) -> Non
     assert checkpoint.envelope is not None
     assert "Tool: count_non_idempotent_write" in checkpoint.rendered
     assert "this" in checkpoint.rendered
+    assert checkpoint.rendered.endswith("How it can be undone\n  | Take one off the counter.\n")
     assert isinstance(await stack.decide(checkpoint, "approve", reason="fine"), Decided)
     told = await stack.ended(run)
     assert [event["type"] for event in told if event["type"].startswith(("checkpoint.", "run."))] == [

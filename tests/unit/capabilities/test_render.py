@@ -245,3 +245,11 @@ def test_a_large_argument_is_rendered_in_bounded_time(text: str) -> None:
     started = time.monotonic()
     view(envelope({"command": text}))
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_how_it_can_be_undone_is_shown_and_hides_nothing(name: str) -> None:
+    shown = render(canonical(envelope()), compensation=PAYLOADS[name])
+    assert hidden(shown) == set()
+    assert sections(shown) - {"How it can be undone"} == sections(view(envelope()))
+    assert shown.startswith(view(envelope()))
