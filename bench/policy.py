@@ -170,7 +170,12 @@ def _verdicts(run_id: RunId) -> list[tuple[dict[str, object], dict[str, object]]
         payloads.append({"question": {**question, "arguments": arguments}})
     for ordinal, payload in enumerate(payloads, start=1):
         key: dict[str, object] = {"run_id": run_id, "ordinal": ordinal}
-        body: JSONObject = {"tool_execution_id": f"tool_{ordinal}", "verdict": verdict}
+        body: JSONObject = {
+            "tool_execution_id": f"tool_{ordinal}",
+            "verdict": verdict,
+            "answer": "allow",
+            "rule": "r",
+        }
         record = canonical({"body": body}).decode()
         kind = "snapshot" if ordinal == 1 else "gate"
         row = key | {"kind": kind, "hash": f"{run_id}{ordinal}", "record": record, "evidence": None}

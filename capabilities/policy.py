@@ -39,6 +39,7 @@ class Policy:
     ) -> None:
         self.texts = tuple(texts)
         self._annotations = {rule.id: rule.annotations for rule in rules}
+        self._forbidding = frozenset(rule.id for rule in rules if rule.forbids)
         self._slices = Slices(rules)
         self._entities = lru_cache(maxsize=_KEPT)(_entities)
         self._forbidden = lru_cache(maxsize=_KEPT)(self._forbids)
@@ -74,6 +75,9 @@ class Policy:
     def annotations(self, rule: str) -> dict[str, str]:
         """What stands before a rule as `@name("value")`, by its id; nothing for a rule that is not here."""
         return dict(self._annotations.get(rule, {}))
+
+    def forbids(self, rule: str) -> bool:
+        return rule in self._forbidding
 
     def decide(self, question: PolicyQuestion) -> Verdict:
         try:

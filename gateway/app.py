@@ -8,6 +8,7 @@ from gateway import (
     budgets,
     checkpoints,
     client_tools,
+    grants,
     health,
     keys,
     memory,
@@ -53,6 +54,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     app.include_router(webhooks.router)
     for part in (
         policies,
+        grants,
         sessions,
         models,
         skills,

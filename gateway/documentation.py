@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.checkpoints import DecideAllBody, DecisionBody, RevokeBody
 from gateway.client_tools import ClientToolResult
 from gateway.errors import ErrorAnswer
+from gateway.grants import GrantBody
 from gateway.keys import KeyBody
 from gateway.memory import MemoryBody
 from gateway.policies import PolicyBody
@@ -30,7 +31,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),
-    PolicyBody,
+    *(PolicyBody, GrantBody),
 )
 _COMMON = {
     "seq": {"type": "integer", "minimum": 1},

@@ -17,7 +17,8 @@ _BATCH = 2_000
 
 
 class Ruled(NamedTuple):
-    """One verdict: `execution` is None where a snapshot was resolved; `question` None where it was erased."""
+    """One verdict: `execution` is None where a snapshot was resolved; `question` None where it was erased.
+    `answer` and `rule` are the gate's own, over a call."""
 
     run_id: RunId
     tenant: Tenant
@@ -25,6 +26,8 @@ class Ruled(NamedTuple):
     execution: str | None
     question: JSONObject | None
     verdict: JSONObject
+    answer: str | None = None
+    rule: str | None = None
 
 
 def rulings(connection: Connection, of_runs: Mapping[str, str]) -> Iterator[Ruled]:
@@ -64,4 +67,5 @@ def _ruled(row: Any) -> Iterator[Ruled]:
     body = json.loads(row.record)["body"]
     if "verdict" in body:
         question = (payload or {}).get("question")
-        yield Ruled(row.run_id, tenant, row.ordinal, body["tool_execution_id"], question, body["verdict"])
+        execution, gate = body["tool_execution_id"], (body["answer"], body["rule"])
+        yield Ruled(row.run_id, tenant, row.ordinal, execution, question, body["verdict"], *gate)

@@ -10,11 +10,13 @@ from capabilities.policy import Policy
 from capabilities.receipts import ruled
 from capabilities.required import ask_whom
 from capabilities.resources import acting, resource_fault, resource_of
+from capabilities.standing import TOOL, covering, may_turn, turned
 from protocol.checkpoint import Envelope
 from protocol.errors import Refused
 from protocol.tool import ToolExecution
 from records import snapshots
 from records.database import Database
+from records.standing import holding
 from worker.act import Doing, Prepared
 from worker.known_runs import KnownRun, Standing
 from worker.sources import Sources
@@ -81,8 +83,21 @@ class Gatekeeper:
         answer = ruled(answer, facts, policy.digest, verdict, question)
         if not isinstance(answer, Ask):
             return answer
-        asked = grant.rules if grant.approval == "ask" else ()
-        return ask_whom(answer, (*verdict.rules, *asked), policy.annotations)
+        rules = (*verdict.rules, *(grant.rules if grant.approval == "ask" else ()))
+        asked = ask_whom(answer, rules, policy.annotations)
+        if not isinstance(asked, Ask) or not may_turn(asked, rules, policy.forbids):
+            return asked
+        allowed = await self._allowed_before(known, execution, asked)
+        return asked if allowed is None else ruled(allowed, facts, policy.digest, verdict, question)
+
+    async def _allowed_before(self, known: KnownRun, execution: ToolExecution, ask: Ask) -> Allow | None:
+        """The answer of a standing permission of the run's principal, or of its project."""
+        if execution.tool != TOOL:
+            return None
+        tenant, principal = known.record.tenant, known.snapshot.document.principal
+        held = await self._database.read(lambda c: holding(c, tenant, principal, TOOL))
+        found = covering(held, execution.arguments)
+        return None if found is None else turned(ask, found)
 
     def envelope(self, known: KnownRun, doing: Doing, prepared: Prepared) -> Envelope:
         document = known.snapshot.document

@@ -8,6 +8,7 @@ from records import (
     policy_tables,
     receipt_tables,
     skill_tables,
+    standing_tables,
     taint_tables,
     webhook_tables,
 )
@@ -20,6 +21,7 @@ KNOWN = (
     policy_tables,
     receipt_tables,
     skill_tables,
+    standing_tables,
     webhook_tables,
 )  # known by import
 

@@ -25,7 +25,7 @@ async def test_verdicts_come_back_with_their_runs_and_questions(world: World) ->
         first,
     )
     for run_id in (first, second):
-        body: JSONObject = {"tool_execution_id": "tool_1", "answer": "allow", "verdict": ALLOWED}
+        body: JSONObject = {"tool_execution_id": "tool_1", "answer": "allow", "rule": "a", "verdict": ALLOWED}
         await world.commit(
             lambda tx, r=run_id, b=body: tx.attest(r, "gate", b, {"question": QUESTION}), run_id
         )
@@ -38,8 +38,8 @@ async def test_verdicts_come_back_with_their_runs_and_questions(world: World) ->
     found = await world.read(lambda c: list(rulings(c, {})))
     assert found == [
         Ruled(first, world.tenant, 1, None, QUESTION, ALLOWED),
-        Ruled(first, world.tenant, 2, "tool_1", QUESTION, ALLOWED),
-        Ruled(second, world.tenant, 1, "tool_1", None, ALLOWED),
+        Ruled(first, world.tenant, 2, "tool_1", QUESTION, ALLOWED, "allow", "a"),
+        Ruled(second, world.tenant, 1, "tool_1", None, ALLOWED, "allow", "a"),
     ]
     assert await world.read(lambda c: list(rulings(c, {"id": second}))) == found[2:]
     assert await world.read(lambda c: list(rulings(c, {"status": "failed"}))) == []

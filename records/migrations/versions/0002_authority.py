@@ -25,6 +25,7 @@ def upgrade() -> None:
     memory()
     skills()
     project_policies()
+    standing_grants()
     receipts()
     webhooks()
 
@@ -157,6 +158,21 @@ def project_policies() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_project_policies_project_id_created_at_name_version", "project_policies", columns)
+
+
+def standing_grants() -> None:
+    """What may be done without being asked."""
+    op.create_table(
+        "standing_grants",
+        *texts("id", "org_id", "project_id"),
+        *texts("principal_id", nullable=True),
+        *texts("tool", "argv", "words", "made_by"),
+        sa.Column("created_at", Instant(), nullable=False),
+        *(sa.Column(name, Instant(), nullable=True) for name in ("expires_at", "revoked_at")),
+        sa.PrimaryKeyConstraint("id", name="pk_standing_grants"),
+    )
+    columns = ["project_id", "created_at", "id"]
+    op.create_index("ix_standing_grants_project_id_created_at_id", "standing_grants", columns)
 
 
 def receipts() -> None:

@@ -75,6 +75,8 @@ async def record(database: Database) -> RunId:
             verdict = rules.decide(question)
             body: JSONObject = {
                 "tool_execution_id": "tool_1",
+                "answer": verdict.answer,
+                "rule": verdict.rule,
                 "verdict": {"answer": verdict.answer, "rules": [*verdict.rules]},
             }
             said: JSONObject = {"question": question.model_dump(mode="json", exclude_none=True)}
