@@ -33,7 +33,7 @@ Part = dict[str, Any]
 
 
 class ReceiptQuery(Noun):
-    """`partial` takes what is there while the run goes on; `since` asks for the proof that the log grew out
+    """`partial` takes what is there, signed or not; `since` asks for the proof that the log grew out
     of its head of that size."""
 
     partial: bool = False
@@ -61,7 +61,7 @@ async def get_receipt(
 
     def query(connection: Connection) -> Part:
         run = run_named(connection, caller.tenant, run_id).run
-        return _bundle(connection, run, ProjectId(caller.tenant.project_id), asked)
+        return bundle_of(connection, run, ProjectId(caller.tenant.project_id), asked)
 
     return Response(canonical(await here.database.read(query)), media_type=JSON_TYPE)
 
@@ -110,7 +110,8 @@ async def get_keys(here: Here, caller: Reader) -> Response:
     return Response(canonical({"keys": keys, "revoked": revoked}), media_type=JSON_TYPE)
 
 
-def _bundle(connection: Connection, run: Run, project_id: ProjectId, asked: ReceiptQuery) -> Part:
+def bundle_of(connection: Connection, run: Run, project_id: ProjectId, asked: ReceiptQuery) -> Part:
+    """Everything that proves a run; refused while it goes on, or until its end is signed."""
     told = receipt_heads.records(connection, run.id)
     complete = any(record["kind"] == "end" for record in told)
     if not complete and not asked.partial:
@@ -119,7 +120,7 @@ def _bundle(connection: Connection, run: Run, project_id: ProjectId, asked: Rece
     head: Any = signed.shown() if signed else None
     if head is not None and head["statement"]["ordinal"] != len(told):
         head = None
-    if complete and head is None:
+    if complete and head is None and not asked.partial:
         raise Unavailable("run.receipt_unsigned", f"the end of {run.id} is being signed", retry_after=1)
     bundle: Part = {
         "format": "rhone.receipt.1",

@@ -3,6 +3,7 @@
 I1 every run has ended or waits for somebody who can still answer. I2 events are 1..n with one terminal event,
 and tell every token, every byte of output and every result once. I3 the ledger and the world count the same.
 I4 nothing happened that was not agreed to where it had to be. I5 snapshots verify. I6 no box is left over.
+I7 receipts and ledger match both ways, and a receipt holds.
 """
 
 import asyncio
@@ -14,14 +15,20 @@ from sqlalchemy import Connection
 
 from capabilities.signing import Signer
 from capabilities.snapshot import Verified, verify
+from cli import rhone_verify
+from cli.receipts import decide
+from cli.rhone_verify import Fault
+from gateway.receipts import ReceiptQuery, bundle_of
 from harness.context import dangling
 from protocol.block import Block, ResponseBlock, ToolResultBlock, text_of
 from protocol.checkpoint import Checkpoint
+from protocol.digest import canonical
 from protocol.effect import EffectRow
 from protocol.event import TERMINAL_EVENTS
 from protocol.ids import RunId
 from protocol.tool import ToolExecution
 from records import blocks, boxes, checkpoints, effects, snapshots, tool_executions
+from records.receipt_checks import unmatched
 from records.run_record import RunRecord
 from tests.stack import Event, Stack, of_type, shown
 
@@ -56,9 +63,18 @@ async def faults_of(stack: Stack, run_id: RunId, told: list[Event]) -> list[str]
         faults += _of_world(stack, executions, ledger, asked)
         if snapshot is not None and verify(snapshot, signer.public_key) != Verified():
             faults.append("I5: the capability snapshot does not verify")
-        return faults
+        return faults + _of_receipt(connection, record)
 
     return await stack.read(query)
+
+
+def _of_receipt(connection: Connection, record: RunRecord) -> list[str]:
+    """The notary may not have come to it yet: only its end may lack a signature."""
+    found = [f"I7: {one.tool_execution_id}: {one.text}" for one in unmatched(connection, record.run.id)]
+    bundle = bundle_of(connection, record.run, record.tenant.project_id, ReceiptQuery(partial=True))
+    report = rhone_verify.verify(canonical(bundle), decide=decide)
+    unsigned = Fault("head", "is missing: nobody has signed the end of this run")
+    return found + [f"I7: {fault.where}: {fault.what}" for fault in report.faults if fault != unsigned]
 
 
 def _of_status(record: RunRecord, asked: list[Checkpoint]) -> list[str]:

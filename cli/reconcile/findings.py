@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Check = Literal["runs", "events", "claims", "forge", "boxes"]
+Check = Literal["runs", "events", "claims", "receipts", "forge", "boxes"]
 
 CHECKS: dict[Check, str] = {
     "runs": "every run has ended, goes on, or waits for a named reason",
     "events": "events are 1..n with one terminal event",
     "claims": "every claim of an effect has an outcome",
+    "receipts": "every claim and outcome of an effect is in its run's receipt, and no other",
     "forge": "every push and pull request that succeeded is on its forge, once",
     "boxes": "every container belongs to a run, and every box of an ended run is gone",
 }

@@ -7,12 +7,14 @@ from sqlalchemy import Connection
 from cli.reconcile.findings import Finding
 from records import checkpoints
 from records.checks import LogFault, OpenRun, claims_without_outcome, log_faults, open_runs
+from records.receipt_checks import unmatched
 
 
 def look(connection: Connection) -> list[Finding]:
     found = [Finding("events", fault.run_id, _told(fault)) for fault in log_faults(connection)]
     for run in open_runs(connection):
         found += _reasons(connection, run)
+    found += [Finding("receipts", one.tool_execution_id, one.text) for one in unmatched(connection)]
     claims = claims_without_outcome(connection)
     return found + [
         Finding("claims", claim, "its run has ended, and its outcome is open") for claim in claims

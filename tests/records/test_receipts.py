@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from protocol.digest import digest_bytes
@@ -13,8 +13,10 @@ from protocol.effect import Claimed
 from protocol.ids import RunId
 from protocol.receipt import FIRST, payload_digest, seal_record
 from records import effects
+from records.receipt_checks import unmatched
 from records.receipt_tables import receipt_payloads, receipts
 from records.run_end import RunOutcome, end
+from records.tables import effects as effect_table
 from tests.records.test_effects import claim, intend
 from tests.records.world import APPROVE, ENVELOPE, World
 
@@ -133,6 +135,21 @@ async def test_what_cannot_be_told_does_not_happen(world: World) -> None:
     with world.database.engine.connect() as connection:
         connection.exec_driver_sql(_ROOM[connection.dialect.name])
     assert await claim(world, run_id, other) == Claimed(epoch=1)
+
+
+async def test_receipts_and_ledger_are_matched_both_ways(world: World) -> None:
+    """RCP-05: what either side has alone is found."""
+    run_id = await acted(world)
+    assert await world.read(unmatched) == []
+    [row] = await world.read(lambda connection: effects.list_effects(connection, run_id))
+    altered = update(effect_table).where(effect_table.c.run_id == run_id)
+    await world.commit(lambda tx: tx.connection.execute(altered.values(epoch=2)) and None)
+    [found] = await world.read(unmatched)
+    assert found.tool_execution_id == row.tool_execution_id
+    assert found.text == "its receipt says succeeded (claim 1), the ledger succeeded (claim 2)"
+    await world.commit(lambda tx: tx.connection.execute(delete(effect_table)) and None)
+    [found] = await world.read(unmatched)
+    assert found.text == "its receipt says succeeded (claim 1), the ledger nothing (claim 0)"
 
 
 _FULL = {
