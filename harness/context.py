@@ -49,7 +49,7 @@ def instructions_for(snapshot: CapabilitySnapshot, own: str | None) -> str:
 
 
 def tools_for(snapshot: CapabilitySnapshot) -> tuple[ToolDefinition, ...]:
-    callable_kinds = {"tool", "client_tool", "mcp_tool", "memory"}
+    callable_kinds = {"tool", "client_tool", "mcp_tool", "mcp_resource", "mcp_prompt", "memory"}
     grants = (grant for grant in snapshot.document.grants if grant.kind in callable_kinds)
     return tuple(sorted((grant.definition for grant in grants), key=lambda tool: tool.name))
 

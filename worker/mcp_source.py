@@ -38,38 +38,43 @@ class McpSource:
         self._writer = writer
 
     async def offers(self, record: RunRecord, capability: Capability) -> Offered:
-        """A server that does not answer now offers nothing: the run goes on without it, and says so."""
         assert isinstance(capability, McpCapability)
-        server, entry = capability.server, self._servers.entry(capability.server)
-        asked = _asked(capability)
-        others = _others(record.request.capabilities, server)
-        found: list[Offer | Missing] = []
-        try:
-            for kind, names in asked.items():
-                connection = await self._servers.connection(record.run.id, server)
-                listed = await connection.listing(kind)
-                identity = identity_of(server, entry, connection.facts.protocol_version)
-                for name in names:
-                    offer = offer_of(kind, server, entry, identity, name, listed.get(name))
-                    found.append(flagged(offer, twin_of(name, others)) if kind == "tools" else offer)
-        except Unavailable as fault:
-            return tuple(
-                Missing(name=model_name(kind, server, name), rule=fault.code, reason=fault.message)
-                for kind, names in asked.items()
-                for name in names
-            )
-        return tuple(found)
+        return await offered(self._servers, record, capability)
 
     async def digest_now(self, known: KnownRun, grant: Grant) -> str | None:
         """None where another server stands at the name now, or lists the tool no more. Where none answers,
         the pinned one: such a call fails when it is prepared, before anything is sent."""
         try:
             return await current_digest(self._servers, known.record.run.id, grant)
-        except Unavailable:
+        except (Refused, Unavailable):
             return grant.definition_digest
 
     def act(self, known: KnownRun, grant: Grant) -> Act:
         return McpCall(self._servers, self._writer, known)
+
+
+async def offered(servers: Servers, record: RunRecord, capability: McpCapability) -> Offered:
+    """What a run can be granted of a server. One that does not answer, or whose secret is not there, offers
+    nothing: the run goes on without it, and says so."""
+    server, asked = capability.server, _asked(capability)
+    others = _others(record.request.capabilities, server)
+    found: list[Offer | Missing] = []
+    try:
+        entry = servers.entry(server)
+        for kind, names in asked.items():
+            connection = await servers.connection(record.run.id, server)
+            listed = await connection.listing(kind)
+            identity = identity_of(server, entry, connection.facts.protocol_version)
+            for name in names:
+                offer = offer_of(kind, server, entry, identity, name, listed.get(name))
+                found.append(flagged(offer, twin_of(name, others)) if kind == "tools" else offer)
+    except (Refused, Unavailable) as fault:
+        return tuple(
+            Missing(name=model_name(kind, server, name), rule=fault.code, reason=fault.message)
+            for kind, names in asked.items()
+            for name in names
+        )
+    return tuple(found)
 
 
 async def current_digest(servers: Servers, run_id: RunId, grant: Grant) -> str | None:
