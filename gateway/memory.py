@@ -15,6 +15,7 @@ from gateway.idempotency import REPLAYED, scope_of
 from gateway.names import session_named
 from protocol.digest import digest
 from protocol.errors import Conflict, InvalidRequest, NotFound
+from protocol.label import Label
 from protocol.memory import (
     Absent,
     Forgotten,
@@ -45,7 +46,7 @@ class MemoryBody(Noun):
     text: MemoryText
     version: Annotated[int, Field(ge=0)] | None = None
     expires_in_s: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
-    labels: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")], ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 class Where(Noun):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from protocol.ids import PrincipalId, RunId, SessionId, ToolExecutionId
+from protocol.label import Label
 from protocol.noun import Moment, Noun
 from protocol.principal import Tenant
 from protocol.secret import SecretRef
@@ -13,9 +14,6 @@ MemoryScope = Literal["user", "project", "session"]
 MemoryKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$")]
 LONGEST_TEXT = 16_384
 MemoryText = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
-
-UNTRUSTED = "untrusted"
-"""The label of what a model wrote: it may repeat what somebody else made it read."""
 
 
 class MemoryEntry(Noun):
@@ -43,13 +41,13 @@ class Provenance(Noun):
 
 
 class MemoryRecord(Noun):
-    """The newest version under a key."""
+    """The newest version under a key; `labels` are the taint of whoever wrote it."""
 
     scope: MemoryScope
     key: MemoryKey
     text: str
     version: int
-    labels: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     provenance: Provenance
     created_at: Moment
     expires_at: Moment | None = None
@@ -61,7 +59,7 @@ class MemoryDraft(Noun):
 
     key: MemoryKey
     text: MemoryText
-    labels: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     provenance: Provenance
     expires_in_s: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
     expected: Annotated[int, Field(ge=0)] | None = None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from protocol.label import Label
 from protocol.memory import (
     Absent,
     Forgotten,
@@ -37,7 +38,7 @@ class _Version(NamedTuple):
 
     key: str
     text: str | None
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
     provenance: Provenance
     expires_in_s: int | None
     effect_key: str | None

@@ -1,12 +1,16 @@
 """Memory as a source of capabilities: one scope of one owner for each grant, pinned when it is resolved."""
 
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
 from capabilities.catalogue import definition_digest
 from capabilities.memory import memory_tools, verb_of
 from capabilities.offer import Offer, Offered
 from protocol.capability import Capability, Grant, MemoryCapability
 from protocol.errors import Refused
+from protocol.label import Label
 from protocol.memory import (
-    UNTRUSTED,
     Absent,
     Forgotten,
     MemoryDraft,
@@ -21,13 +25,14 @@ from protocol.memory import (
 )
 from protocol.noun import JSONObject, rfc3339
 from protocol.tool import ToolSource
-from records import sessions
+from records import sessions, taints
 from records.database import Database
 from records.run_record import RunRecord
 from worker.act import Act, Doing, Prepared, Result, cut, failure
 from worker.known_runs import KnownRun
 from worker.untrusted import framed
 
+_LABELS: TypeAdapter[tuple[Label, ...]] = TypeAdapter(tuple[Label, ...])
 FOUND = 10
 SHOWN_OF_EACH = 2_000
 
@@ -68,7 +73,7 @@ class MemorySource:
     def act(self, known: KnownRun, grant: Grant) -> Act:
         owner = grant.source_identity.partition(" ")[2]
         place = MemoryPlace(tenant=known.record.tenant, scope=_scope(grant), owner=owner)
-        return MemoryAct(self._store, known, place)
+        return MemoryAct(self._store, self._database, known, place)
 
     async def _owner(self, record: RunRecord, scope: MemoryScope) -> str:
         if scope == "project":
@@ -82,10 +87,12 @@ class MemorySource:
 
 
 class MemoryAct:
-    """`memory_*`: what it writes carries who, which run and which call wrote it, and that a model did."""
+    """`memory_*`: what it writes carries who, which run and which call wrote it, and the labels of all that
+    the run had seen by then; whoever reads it takes these on."""
 
-    def __init__(self, store: MemoryStore, known: KnownRun, place: MemoryPlace) -> None:
+    def __init__(self, store: MemoryStore, database: Database, known: KnownRun, place: MemoryPlace) -> None:
         self._store = store
+        self._database = database
         self._known = known
         self._place = place
 
@@ -118,21 +125,22 @@ class MemoryAct:
         if not found:
             return Result(text="Nothing was found.")
         shown = "\n\n".join(_told(record, SHOWN_OF_EACH) for record in found)
-        return Result(text=cut(framed(self._name, shown)))
+        return Result(text=cut(framed(self._name, shown)), labels=_labels(found))
 
     async def _read(self, doing: Doing) -> Result:
         key = str(doing.execution.arguments["key"])
         found = await self._store.read(self._place, key)
         if found is None:
             return failure(f"There is no record {key!r}.")
-        return Result(text=cut(framed(self._name, _told(found, len(found.text)))))
+        shown = framed(self._name, _told(found, len(found.text)))
+        return Result(text=cut(shown), labels=_labels([found]))
 
     async def _write(self, doing: Doing) -> Result:
         arguments = doing.execution.arguments
         draft = MemoryDraft(
             key=str(arguments["key"]),
             text=str(arguments["text"]),
-            labels=(UNTRUSTED,),
+            labels=await self._tainted(),
             provenance=self._provenance(doing),
             expires_in_s=_number(doing, "expires_in_s"),
             expected=_number(doing, "version"),
@@ -160,6 +168,10 @@ class MemoryAct:
             case Absent():
                 return failure(f"There is no record {removal.key!r}.")
 
+    async def _tainted(self) -> tuple[Label, ...]:
+        history = self._known.record.history
+        return _LABELS.validate_python(await self._database.read(lambda c: taints.of_history(c, history)))
+
     def _provenance(self, doing: Doing) -> Provenance:
         record = self._known.record
         return Provenance(
@@ -180,6 +192,10 @@ def _scope(grant: Grant) -> MemoryScope:
             return scope
         case _:
             raise Refused("memory.not_granted", f"{grant.name!r} is granted without a scope")
+
+
+def _labels(records: Sequence[MemoryRecord]) -> tuple[Label, ...]:
+    return tuple(sorted({label for record in records for label in record.labels}))
 
 
 def _number(doing: Doing, name: str) -> int | None:
