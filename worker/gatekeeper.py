@@ -85,7 +85,9 @@ class Gatekeeper:
             return answer
         rules = (*verdict.rules, *(grant.rules if grant.approval == "ask" else ()))
         asked = ask_whom(answer, rules, policy.annotations)
-        if not isinstance(asked, Ask) or not may_turn(asked, rules, policy.forbids):
+        if isinstance(asked, Deny):
+            return ruled(asked, facts, policy.digest, verdict, question)
+        if not may_turn(asked, rules, policy.forbids):
             return asked
         allowed = await self._allowed_before(known, execution, asked)
         return asked if allowed is None else ruled(allowed, facts, policy.digest, verdict, question)
