@@ -212,7 +212,7 @@ class House:
                 envelope=envelope,
                 envelope_digest=DIGEST if kind == "approval" else None,
                 rendered="push rhone/fix",
-                requested_by="rhone",
+                requested_by=record.principal_id,
                 required=required or Required(),
                 expires_in_ms=expires_in_ms,
             )

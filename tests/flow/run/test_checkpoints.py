@@ -94,6 +94,17 @@ async def test_an_approved_act_is_redeemed_and_happens_once(stack: Stack) -> Non
     assert told[-1]["output_text"] == "I got: counted 1"
 
 
+async def test_a_hundred_approvals_and_as_many_signals_make_one_act(stack: Stack) -> None:
+    run = await stack.create("one act", capabilities=[ONE_SHOT])
+    checkpoint = await stack.checkpoint(run)
+    answers = await asyncio.gather(*(stack.decide(checkpoint, "approve") for _ in range(100)))
+    assert all(isinstance(answer, Decided) for answer in answers)
+    told = await stack.ended(run)
+    assert len(stack.counted(told)) == 1
+    for kind in ("checkpoint.decided", "checkpoint.redeemed", "tool_execution.started"):
+        assert len(of_type(told, kind)) == 1, kind
+
+
 async def test_a_denied_act_is_an_error_result_with_its_reason_and_the_run_goes_on(stack: Stack) -> None:
     run = await stack.create("one act", capabilities=[ONE_SHOT])
     await stack.decide(await stack.checkpoint(run), "deny", reason="not on a Friday")
