@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from cli.home import Home
 from cli.options import AsJson, DataDir
 from cli.settings import read_settings
 from protocol.noun import Noun
-from records import project_policies
+from records import project_policies, shadow
 from records.database import Database
 from records.rulings import FILTERS, Ruled, rulings
 
@@ -96,6 +96,37 @@ def replay(
         raise typer.Exit(REFUSED)
 
 
+@policy.command("shadow")
+def list_differences(
+    runs: Annotated[
+        str, typer.Option(metavar="FILTER", help="`all`, or `run_id=...`, `project_id=...`.")
+    ] = "all",
+    limit: Annotated[int, typer.Option(help="How many, the latest first.")] = 50,
+    database_url: Annotated[
+        str | None, typer.Option(help="Database; else the data directory's SQLite file.")
+    ] = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what the shadow policy would have said otherwise."""
+    wanted = _filter(runs, ("run_id", "project_id"))
+    home = Home(read_settings(data=data).data)
+    database = Database.open(database_url or f"sqlite:///{home.database}", home.root / "blobs")
+    try:
+        found = asyncio.run(database.read(lambda c: shadow.differences(c, wanted, limit)))
+    finally:
+        database.close()
+    if as_json:
+        tell.as_json([one.model_dump(mode="json") for one in found])
+        return
+    rows = [
+        (one.run_id, one.execution or "resolve", one.tool, f"{one.answer} ({one.rule})", would)
+        for one in found
+        if (would := f"{one.would_answer} ({one.would_rule})")
+    ]
+    tell.table(("RUN", "CALL", "TOOL", "ANSWER", "WOULD BE"), rows, empty="no differences")
+
+
 class _Said(Noun):
     """A verdict as a receipt keeps it."""
 
@@ -142,12 +173,12 @@ def _recorded(ruled: Ruled) -> Recorded:
     )
 
 
-def _filter(text: str) -> dict[str, str]:
+def _filter(text: str, names: Sequence[str] = FILTERS) -> dict[str, str]:
     if text == "all":
         return {}
     pairs = [part.partition("=") for part in text.split(",")]
-    if any(not mark or name not in FILTERS for name, mark, _ in pairs):
-        raise Failure(f"--runs: it is `all`, or NAME=VALUE[,...] of {', '.join(FILTERS)}; not {text!r}")
+    if any(not mark or name not in names for name, mark, _ in pairs):
+        raise Failure(f"--runs: it is `all`, or NAME=VALUE[,...] of {', '.join(names)}; not {text!r}")
     return {name: value for name, _, value in pairs}
 
 

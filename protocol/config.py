@@ -85,7 +85,10 @@ class SigningEntry(Noun):
 
 
 class PoliciesEntry(Noun):
+    """`shadow` are files of a candidate that decides beside `files`: what differs is recorded."""
+
     files: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
 
 
 class AuthEntry(Noun):

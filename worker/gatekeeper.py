@@ -19,6 +19,7 @@ from records.database import Database
 from records.standing import holding
 from worker.act import Doing, Prepared
 from worker.known_runs import KnownRun, Standing
+from worker.shadow import Shadow
 from worker.sources import Sources
 
 KEPT = 32
@@ -27,8 +28,9 @@ KEPT = 32
 class Gatekeeper:
     """Fit, gate and envelope of a call; policies are compiled once per digest."""
 
-    def __init__(self, database: Database, sources: Sources, current: Policy) -> None:
+    def __init__(self, database: Database, sources: Sources, current: Policy, shadow: Shadow) -> None:
         self._database = database
+        self._shadow = shadow
         self._sources = sources
         self._policies: OrderedDict[str, Policy] = OrderedDict({current.digest: current})
 
@@ -81,6 +83,9 @@ class Gatekeeper:
         verdict = policy.decide(question)
         answer = gate(known.snapshot, facts, verdict)
         answer = ruled(answer, facts, policy.digest, verdict, question)
+        if answer.ruling is not None:
+            told = answer.ruling.model_dump(include={"question", "verdict"})
+            await self._shadow.compare(known.record, execution.id, [told])
         if not isinstance(answer, Ask):
             return answer
         rules = (*verdict.rules, *(grant.rules if grant.approval == "ask" else ()))

@@ -34,6 +34,7 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.interrupts import take_up
 from worker.known_runs import KnownRuns
 from worker.lineage import inherited
+from worker.shadow import Shadow
 from worker.sources import Sources
 from workflows import ports
 from workflows.messages import (
@@ -177,9 +178,10 @@ class Runs(ports.Runs):
 class Authority:
     """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
 
-    def __init__(self, sources: Sources, policy: Policy, signer: Signer) -> None:
+    def __init__(self, sources: Sources, policy: Policy, shadow: Shadow, signer: Signer) -> None:
         self._sources = sources
         self._layers = Layers(policy)
+        self._shadow = shadow
         self._signer = signer
 
     async def resolve(
@@ -223,6 +225,7 @@ class Authority:
             tx.append(run.id, told, key="resolved")
 
         await writer.commit(unit, runs=[run.id])
+        await self._shadow.compare(record, "", noted.asked)
 
     async def _policy_of(self, database: Database, record: RunRecord) -> Policy:
         """The rules of the installation, tightened by those that hold in the run's project now."""

@@ -58,6 +58,7 @@ from worker.places import Places
 from worker.reaper import Reaper
 from worker.runs import Authority, Runs
 from worker.settings import Settings
+from worker.shadow import Shadow
 from worker.skill_source import SkillSource
 from worker.sources import Sources
 from worker.spending import Spending
@@ -153,7 +154,9 @@ class Parts:
         places = Places(database, host)
         skill_source = SkillSource(database, writer, places, catalogue)
         sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source])
-        policy = policy_of(config, base_dir)
+        policy = policy_of(config.policies.files, base_dir)
+        candidate = policy_of(config.policies.shadow, base_dir) if config.policies.shadow else None
+        shadow = Shadow(database, writer, candidate)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         self.notary = Notary(database, writer, signer)
         known, heads = KnownRuns(database), Heads(database)
@@ -168,7 +171,7 @@ class Parts:
             sources,
         )
         labels = LabelTable(config.labels)
-        gatekeeper = Gatekeeper(database, sources, policy)
+        gatekeeper = Gatekeeper(database, sources, policy, shadow)
         failpoints = Failpoints(settings.failpoints)
         asking = Asking(writer, config.checkpoints.expires_in_s)
         self.runs = Runs(
@@ -178,7 +181,7 @@ class Parts:
             heads,
             inflight,
             forges,
-            Authority(sources, policy, signer),
+            Authority(sources, policy, shadow, signer),
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
@@ -249,9 +252,9 @@ def read_config(path: Path | None) -> Config:
     return parse_config(path.read_text(), name=str(path.name)) if path is not None else Config()
 
 
-def policy_of(config: Config, base_dir: Path) -> Policy:
+def policy_of(files: tuple[str, ...], base_dir: Path) -> Policy:
     """The shipped rules, and over them those of the installation."""
-    own = [(name, (base_dir / name).read_text()) for name in config.policies.files]
+    own = [(name, (base_dir / name).read_text()) for name in files]
     check_texts(own)
     return Policy.load([shipped(), *own])
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
     skills()
     project_policies()
     standing_grants()
+    policy_differences()
     receipts()
     webhooks()
 
@@ -173,6 +174,18 @@ def standing_grants() -> None:
     )
     columns = ["project_id", "created_at", "id"]
     op.create_index("ix_standing_grants_project_id_created_at_id", "standing_grants", columns)
+
+
+def policy_differences() -> None:
+    """What a candidate policy would have said otherwise."""
+    key = ("run_id", "execution", "tool", "candidate")
+    op.create_table(
+        "policy_differences",
+        *texts(*key, "org_id", "project_id", "answer", "rule", "would_answer", "would_rule"),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint(*key, name="pk_policy_differences"),
+    )
+    op.create_index("ix_policy_differences_at", "policy_differences", ["at"])
 
 
 def receipts() -> None:
