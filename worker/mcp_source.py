@@ -1,7 +1,7 @@
 """MCP servers as a source of capabilities: what they list is offered, and called through the gate."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from capabilities.mcp import LISTED, flagged, identity_of, model_name, offer_of, raw_digest, twin_of
 from capabilities.offer import Missing, Offer, Offered
@@ -12,7 +12,6 @@ from protocol.ids import RunId
 from protocol.mcp import Listed, Lost, NotDone, Said
 from protocol.noun import JSONObject
 from protocol.tool import ToolSource
-from providers.mcp.connection import Connection
 from providers.mcp.servers import Servers
 from records import snapshots
 from records.run_record import RunRecord
@@ -22,6 +21,9 @@ from worker.act import Act, Doing, Prepared, Result, failure
 from worker.known_runs import KnownRun
 from worker.mcp_results import shown
 from worker.untrusted import framed
+
+if TYPE_CHECKING:
+    from providers.mcp.connection import Connection
 
 TRIES = 4
 """How often a call that may be repeated is sent; each time with the same key."""
@@ -132,7 +134,7 @@ class McpCall:
     async def halt(self, doing: Doing) -> None:
         """Who waited is gone, and the session has told the server so."""
 
-    async def _agreed(self, doing: Doing) -> Connection:
+    async def _agreed(self, doing: Doing) -> "Connection":
         """The session to act in, if the definition in it is still the one that was decided upon."""
         grant, run_id = doing.grant, self._known.record.run.id
         server = grant.attributes["server"]
@@ -150,7 +152,7 @@ class McpCall:
             await self._keep_evidence(server, connection, doing)
         return connection
 
-    async def _keep_evidence(self, server: str, connection: Connection, doing: Doing) -> None:
+    async def _keep_evidence(self, server: str, connection: "Connection", doing: Doing) -> None:
         listed = await connection.listing(LISTED[doing.grant.kind])
         facts = connection.facts
         body: JSONObject = {
@@ -191,7 +193,7 @@ def _others(capabilities: Sequence[Capability], server: str) -> tuple[str, ...]:
     return tuple(tools)
 
 
-def _told(doing: Doing, connection: Connection, said: Said) -> Result:
+def _told(doing: Doing, connection: "Connection", said: Said) -> Result:
     server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
     return Result(
         text=framed(f"{tool!r} of the MCP server {server!r}", shown(said)),

@@ -1,8 +1,13 @@
-"""The declared servers, and the connections that this process has to them: one for each run."""
+"""The declared servers, and the connections that this process has to them: one for each run.
+
+The protocol's package is slow to load, so it is loaded where a server is declared, and nowhere else.
+"""
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -10,9 +15,10 @@ from protocol.errors import Refused
 from protocol.ids import RunId
 from protocol.mcp import McpServerEntry
 from protocol.secret import SecretRef
-from providers.mcp.connection import Connection
 from providers.mcp.guarded import CONNECT_SECONDS, Guarded
-from providers.mcp.tokens import credentials
+
+if TYPE_CHECKING:
+    from providers.mcp.connection import Connection
 
 IDLE_SECONDS = 120.0
 MOST_OPEN = 128
@@ -25,6 +31,8 @@ class Servers:
         self._entries = entries
         self._secret = secret
         self._open: dict[tuple[RunId, str], Connection] = {}
+        if entries:
+            importlib.import_module("providers.mcp.connection")
         self._opening = asyncio.Lock()
         logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs what servers send
 
@@ -34,8 +42,10 @@ class Servers:
             raise Refused("mcp.unknown_server", f"there is no MCP server {name!r}")
         return found
 
-    async def connection(self, run_id: RunId, name: str) -> Connection:
+    async def connection(self, run_id: RunId, name: str) -> "Connection":
         """The run's session with a server, opened where there is none. Raises Unavailable."""
+        from providers.mcp.connection import Connection
+
         entry, key = self.entry(name), (run_id, name)
         async with self._opening:
             await self._make_room()
@@ -59,6 +69,8 @@ class Servers:
 
     def _client(self, entry: McpServerEntry) -> httpx2.AsyncClient:
         """Bearer and tokens go to the declared origins alone; with an issuer there is metadata elsewhere."""
+        from providers.mcp.tokens import credentials
+
         oauth = entry.oauth
         declared = [entry.url, *([oauth.issuer] if oauth else [])]
         return httpx2.AsyncClient(
