@@ -9,8 +9,9 @@ import base64
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -68,36 +69,41 @@ class Keyring(NamedTuple):
 
 
 def canonical(value: Any) -> bytes:
-    return "".join(_parts(value)).encode()
+    parts: list[str] = []
+    _write(value, parts)
+    return "".join(parts).encode()  # a lone surrogate has no bytes
 
 
-def _parts(value: Any) -> Iterator[str]:
+def _write(value: Any, parts: list[str]) -> None:
     if isinstance(value, str):
-        yield _text(value)
+        parts.append(encode_basestring(value))
     elif value is None or isinstance(value, bool):
-        yield {None: "null", True: "true", False: "false"}[value]
+        parts.append({None: "null", True: "true", False: "false"}[value])
     elif isinstance(value, int):
-        yield _integer(value)
+        parts.append(_integer(value))
     elif isinstance(value, float):
-        yield _number(value)
+        parts.append(_number(value))
     elif isinstance(value, list):
-        yield "["
-        for index, item in enumerate(cast(list[Any], value)):
-            yield "," if index else ""
-            yield from _parts(item)
-        yield "]"
+        before = "["
+        for item in cast(list[Any], value):
+            parts.append(before)
+            _write(item, parts)
+            before = ","
+        parts.append("]" if value else "[]")
     else:
-        yield "{"
-        members = cast(dict[str, Any], value)
-        for index, key in enumerate(sorted(members, key=lambda name: name.encode("utf-16-be"))):
-            yield ("," if index else "") + _text(key) + ":"
-            yield from _parts(members[key])
-        yield "}"
+        before = "{"
+        for key in _sorted(cast(dict[str, Any], value)):
+            parts.append(f"{before}{encode_basestring(key)}:")
+            _write(value[key], parts)
+            before = ","
+        parts.append("}" if value else "{}")
 
 
-def _text(value: str) -> str:
-    value.encode()  # a lone surrogate has no bytes
-    return json.dumps(value, ensure_ascii=False)
+def _sorted(members: dict[str, Any]) -> list[str]:
+    """By UTF-16 code units, which for ASCII is the order of characters."""
+    if all(map(str.isascii, members)):
+        return sorted(members)
+    return sorted(members, key=lambda name: name.encode("utf-16-be"))
 
 
 def _integer(value: int) -> str:

@@ -1,6 +1,7 @@
 """Receipts as they are handed out: one run's bundle, the heads of the project's log, the keys behind them."""
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -17,10 +18,11 @@ from gateway.bodies import documented, read_body
 from gateway.gateway import Here
 from gateway.idempotency import Made, scope_of
 from gateway.names import run_named
+from protocol.config import FormerKey
 from protocol.digest import canonical
 from protocol.errors import Conflict, NotFound, Unavailable
 from protocol.ids import ProjectId
-from protocol.noun import JSONObject, Noun, rfc3339
+from protocol.noun import Noun, rfc3339
 from protocol.receipt import leaf_hash
 from protocol.run import Run
 from records import receipt_heads, snapshots
@@ -100,14 +102,17 @@ async def list_heads(here: Here, caller: Reader, asked: Annotated[HeadsQuery, Qu
 @router.get("/v1/receipts/keys")
 async def get_keys(here: Here, caller: Reader) -> Response:
     """All keys that ever signed here, and since when some are revoked: what `--key` takes."""
-    keys = dict(await here.database.read(receipt_heads.keys))
-    revoked: JSONObject = {}
-    for former in here.config.signing.former:
-        name = key_id(base64.b64decode(former.public_key))
-        keys[name] = former.public_key
-        if former.revoked_at is not None:
-            revoked[name] = rfc3339(former.revoked_at)
-    return Response(canonical({"keys": keys, "revoked": revoked}), media_type=JSON_TYPE)
+    kept = await here.database.read(receipt_heads.keys)
+    told = keyring_of(kept, here.config.signing.former)
+    return Response(canonical(told), media_type=JSON_TYPE)
+
+
+def keyring_of(kept: dict[str, str], former: Sequence[FormerKey]) -> Part:
+    """The keys that signed here with those that the configuration names, and which are revoked."""
+    named = {key_id(base64.b64decode(key.public_key)): key for key in former}
+    keys = kept | {name: key.public_key for name, key in named.items()}
+    times = {name: key.revoked_at for name, key in named.items()}
+    return {"keys": keys, "revoked": {name: rfc3339(at) for name, at in times.items() if at is not None}}
 
 
 def bundle_of(connection: Connection, run: Run, project_id: ProjectId, asked: ReceiptQuery) -> Part:

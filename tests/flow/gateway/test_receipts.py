@@ -1,8 +1,13 @@
 """A run's receipt over HTTP: refused while it goes on, signed when it ended, verified without the gateway."""
 
+import base64
 import json
 from functools import partial
 from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from capabilities.catalogue import Catalogue
 from capabilities.policy import Policy, shipped
@@ -13,10 +18,12 @@ from capabilities.snapshot import seal
 from capabilities.verdict import Asker
 from cli.receipts import decide
 from cli.rhone_verify import read_keyring, verify
+from gateway.receipts import keyring_of
 from protocol.capability import ToolCapability
+from protocol.config_text import parse_config
 from protocol.ids import RunId, SnapshotId, fresh
 from protocol.run import TargetChoice
-from records import runs, snapshots
+from records import receipt_heads, runs, snapshots
 from records.tx import Tx
 from tests.flow.gateway.house import House, error_of
 from worker.notary import Notary
@@ -108,3 +115,29 @@ async def test_an_erased_payload_is_gone_for_good(home: House) -> None:
     assert "1 payloads have been erased" in report.notes
     missing = await home.client.post(f"{path}:erase", json={"ordinal": 2})
     assert error_of(missing) == (404, "run.receipt_payload_not_found", "ordinal")
+
+
+@pytest.mark.parametrize("table", ["snapshots", "evidence", "policies", "receipts", "signing_keys"])
+async def test_the_database_refuses_to_change_what_a_run_was_given(home: House, table: str) -> None:
+    """RCP-06."""
+    signer = Signer(generate())
+    await Notary(home.gateway.database, home.gateway.writer, signer).introduce()
+    await authorized(home, await home.start(), signer)
+    column = {"policies": "text", "signing_keys": "public_key", "receipts": "hash"}.get(table, "digest")
+    for statement in (f"UPDATE {table} SET {column} = 'x'", f"DELETE FROM {table}"):
+        with home.gateway.database.engine.connect() as connection, pytest.raises(DBAPIError, match="never"):
+            connection.execute(text(statement))
+
+
+async def test_the_keyring_tells_former_keys_and_revocations(home: House) -> None:
+    """RCP-09: what `[signing] former` says, beside the keys that signed here."""
+    current, old = Signer(generate()), Signer(generate())
+    await Notary(home.gateway.database, home.gateway.writer, current).introduce()
+    public = base64.b64encode(old.public_key).decode()
+    written = f'[signing]\nformer = [{{ public_key = "{public}", revoked_at = 2026-06-01T00:00:00Z }}]\n'
+    config = parse_config(written)
+    kept = await home.gateway.database.read(receipt_heads.keys)
+    told = keyring_of(kept, config.signing.former)
+    assert told["keys"] == {old.key_id: public, **kept}
+    assert told["revoked"] == {old.key_id: "2026-06-01T00:00:00.000Z"}
+    assert current.key_id in kept
