@@ -19,6 +19,7 @@ from gateway.projects import ProjectBody
 from gateway.receipts import ErasureBody
 from gateway.run_verbs import CancelBody, InterruptBody, ResumeBody, SendBody
 from gateway.sessions import Instructions, Phase
+from gateway.skills import SkillBody
 from gateway.stop_all import StopAllBody
 from protocol.event import EventBody
 from protocol.run import RunRequest
@@ -28,6 +29,7 @@ from protocol.webhook import WebhookBody
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
     MemoryBody,
+    SkillBody,
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),

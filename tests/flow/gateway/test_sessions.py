@@ -106,7 +106,7 @@ async def test_what_is_not_built_says_so(home: House) -> None:
         ("POST", "/v1/tokens"),
         ("GET", "/v1/grants"),
         ("GET", "/v1/ws"),
-        ("GET", "/v1/runs/run_01m7z49h8gekkkvqm40akpv3q3/receipt"),
+        ("GET", "/v1/runs/run_01m7z49h8gekkkvqm40akpv3q3/trace"),
     ):
         answer = await home.client.request(method, path)
         assert error_of(answer)[:2] == (400, "capability.unsupported"), path

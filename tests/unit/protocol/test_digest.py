@@ -76,7 +76,7 @@ def test_what_json_cannot_carry_exactly_has_no_bytes(value: object) -> None:
 
 
 def test_a_noun_has_the_bytes_of_its_fields_without_the_absent_ones() -> None:
-    assert canonical(Required(count=2)) == b'{"count":2}'
+    assert canonical(Required(count=2)) == b'{"count":2,"not_requester":false}'
     assert canonical({"required": [Required(role="x")]}) == b'{"required":[{"count":1,"role":"x"}]}'
 
 
