@@ -10,7 +10,10 @@ from bench.figures import table
 from bench.report import Measured, write
 from bench.scale import Scale
 
-NAMES = ("step", "turn", "loops", "approve", "stream", "long", "park", "recover", "sandbox", "receipts", "policy")
+NAMES = (
+    *("step", "turn", "loops", "approve", "stream", "long", "park", "recover", "sandbox", "receipts"),
+    "policy",
+)
 
 
 async def measure(names: list[str], scale: Scale, *, keep: bool) -> None:
