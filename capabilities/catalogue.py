@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from capabilities.arguments import schema_fault
+from capabilities.catalogue_vaults import vault_tools
 from capabilities.catalogue_web import web_tools
 from capabilities.offer import Missing, Offer, Offered
 from capabilities.resources import skill_tools
@@ -99,7 +100,7 @@ ASK_USER = "ask_user"
 
 @cache
 def built_in() -> tuple[ToolDefinition, ...]:
-    return (*_workspace(), *_forge(), *skill_tools(), _ask_user(), *web_tools())
+    return (*_workspace(), *_forge(), *skill_tools(), *vault_tools(), _ask_user(), *web_tools())
 
 
 def _text(description: str, **limits: JSON) -> JSONObject:

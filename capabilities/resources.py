@@ -1,15 +1,24 @@
-"""Resources that tools of ours act through: a skill. The call names one, and it must be granted as well."""
+"""Resources that tools of ours act through, a skill or a vault: the call names one, which is granted too."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
-from protocol.capability import Capability, CapabilitySnapshot, Grant, SkillCapability, ToolCapability
+from capabilities.catalogue_vaults import VAULT_PATCH, VAULT_READERS
+from protocol.capability import (
+    Capability,
+    CapabilitySnapshot,
+    Grant,
+    SkillCapability,
+    ToolCapability,
+    VaultCapability,
+)
+from protocol.errors import InvalidRequest
 from protocol.noun import JSONObject
 from protocol.tool import ToolDefinition, ToolSource
 
 LOAD_SKILL = "load_skill"
 READ_SKILL_FILE = "read_skill_file"
 
-_NAMED_BY: dict[ToolSource, str] = {"skill": "skill"}
+_NAMED_BY: dict[ToolSource, str] = {"skill": "skill", "vault": "vault"}
 """The argument of a source's tools that names the resource; also the attribute that carries its name."""
 
 
@@ -18,7 +27,19 @@ def implied(capabilities: Sequence[Capability]) -> tuple[ToolCapability, ...]:
     names: list[str] = []
     if any(isinstance(capability, SkillCapability) for capability in capabilities):
         names += [LOAD_SKILL, READ_SKILL_FILE]
+    vaults = [capability for capability in capabilities if isinstance(capability, VaultCapability)]
+    names += VAULT_READERS if vaults else ()
+    names += [VAULT_PATCH] if any(vault.access == "write" for vault in vaults) else []
     return tuple(ToolCapability(kind="tool", name=name) for name in names)
+
+
+def check_vaults(capabilities: Sequence[Capability], declared: Container[str]) -> None:
+    """Raises InvalidRequest for a vault that nobody declares."""
+    for index, capability in enumerate(capabilities):
+        if isinstance(capability, VaultCapability) and capability.name not in declared:
+            param = f"capabilities[{index}].name"
+            message = f"{param}: there is no vault {capability.name!r}"
+            raise InvalidRequest("vault.unknown", message, param=param)
 
 
 def resources(snapshot: CapabilitySnapshot, kind: str) -> dict[str, Grant]:
@@ -40,12 +61,21 @@ def resource_of(snapshot: CapabilitySnapshot, tool: Grant, arguments: JSONObject
 def resource_fault(snapshot: CapabilitySnapshot, tool: Grant, arguments: JSONObject) -> str | None:
     """Why a call cannot act through what it names."""
     argument = _NAMED_BY.get(tool.definition.source)
-    if argument is None or resource_of(snapshot, tool, arguments) is not None:
+    if argument is None:
         return None
+    found = resource_of(snapshot, tool, arguments)
+    if found is not None:
+        wrong = tool.name == VAULT_PATCH and not _may_write(snapshot, found)
+        return f'vault: {arguments["vault"]!r} was asked for with the access "read"' if wrong else None
     names = ", ".join(sorted(resources(snapshot, argument))) or "none"
     return (
         f"{argument}: {str(arguments.get(argument))[:200]!r} is not granted in this run; there are: {names}"
     )
+
+
+def _may_write(snapshot: CapabilitySnapshot, vault: Grant) -> bool:
+    asked = (one for one in snapshot.document.requested if isinstance(one, VaultCapability))
+    return any(one.access == "write" and one.name == vault.attributes["vault"] for one in asked)
 
 
 def acting(tool: Grant, resource: Grant | None) -> Grant:

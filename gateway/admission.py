@@ -7,6 +7,7 @@ from capabilities.branch import branch_fault, default_branch, name_fault
 from capabilities.catalogue import Catalogue
 from capabilities.mcp import check_servers
 from capabilities.request import check_request
+from capabilities.resources import check_vaults
 from protocol.block import AssetPart, InputDraft
 from protocol.budget import Budget
 from protocol.config import Config
@@ -42,6 +43,7 @@ class Admission:
         model = self._model(request, defaults)
         check_request(request.capabilities, request.tools, self._catalogue)
         check_servers(request.capabilities, self._config.mcp_servers)
+        check_vaults(request.capabilities, self._config.vaults)
         limits = merged(Limits(), defaults.limits, request.limits)
         if limits.max_cost_usd and not self._registry.resolve(model).priced:
             message = f"limits.max_cost_usd: the model {model!r} has no known price"

@@ -13,6 +13,7 @@ from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
+from protocol.vault import VaultEntry, VaultName
 from protocol.web import SearchEntry, WebEntry
 from protocol.webhook import DeliveryEntry, WebhookEntry
 
@@ -143,4 +144,5 @@ class Config(Noun):
     mcp_servers: dict[ServerName, McpServerEntry] = {}
     webhooks: dict[str, WebhookEntry] = {}
     webhook_delivery: DeliveryEntry = DeliveryEntry()
+    vaults: dict[VaultName, VaultEntry] = {}
     counting_tools: str | None = None

@@ -9,7 +9,7 @@ import yaml
 
 from protocol.noun import JSON, JSONObject
 
-MAX_FRONT_MATTER = 16 * 1024
+MAX_FRONT_MATTER = 8 * 1024
 _FENCED = re.compile(r"\A\ufeff?---[ \t]*\r?\n(|.*?\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 

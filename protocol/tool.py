@@ -8,7 +8,9 @@ from protocol.noun import JSONObject, Moment, Noun
 Effect = Literal["read_only", "idempotent_write", "non_idempotent_write", "workspace", "unknown"]
 """How an effect may be repeated after a crash; `unknown` is treated as `non_idempotent_write`."""
 
-ToolSource = Literal["native", "target", "forge", "client", "provider", "plugin", "mcp", "memory", "skill"]
+ToolSource = Literal[
+    "native", "target", "forge", "client", "provider", "plugin", "mcp", "memory", "skill", "vault"
+]
 
 
 class ToolDefinition(Noun):

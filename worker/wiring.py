@@ -64,6 +64,7 @@ from worker.sources import Sources
 from worker.spending import Spending
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
+from worker.vault_source import VaultSource, open_vaults
 from worker.web_acts import web_acts
 from worker.workbench import RecordedOutput, Workbench
 from workflows.look import LookWorkflow
@@ -152,8 +153,9 @@ class Parts:
         self.mcp = Servers(config.mcp_servers, secrets.resolve)
         memory = MemorySource(_memory(config, secrets, database, writer), database)
         places = Places(database, host)
+        vaults = VaultSource(open_vaults(config.vaults, base_dir, settings.data), catalogue)
         skill_source = SkillSource(database, writer, places, catalogue)
-        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source])
+        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source, vaults])
         policy = policy_of(config.policies.files, base_dir)
         candidate = policy_of(config.policies.shadow, base_dir) if config.policies.shadow else None
         shadow = Shadow(database, writer, candidate)

@@ -87,7 +87,7 @@ def test_which_files_may_be_run_is_part_of_the_digest() -> None:
         ("---\nname: &a a\ndescription: *a\n---\n", "an alias"),
         ("---\n" + "[" * 5000 + "\n---\n", "not YAML"),
         ("---\nmetadata: " + "[" * 900 + "]" * 900 + "\n---\n", "not YAML"),
-        ("---\nname: a\ndescription: " + "x" * 20_000 + "\n---\n", "more than 16384 characters"),
+        ("---\nname: a\ndescription: " + "x" * 20_000 + "\n---\n", "more than 8192 characters"),
         ("---\nname: a\ndescription: \x00\n---\n", "not YAML"),
     ],
 )

@@ -162,7 +162,7 @@ def test_null_false_zero_and_absent_are_four_acts() -> None:
 
 def test_only_the_tools_that_say_so_have_advisory_arguments() -> None:
     listed = {tool.name: tool.advisory for tool in Catalogue().declared() if tool.advisory}
-    assert listed == {"bash": ("description",), "git_push": ("message",)}
+    assert listed == {"bash": ("description",), "git_push": ("message",), "vault_patch": ("reason",)}
 
 
 def test_an_advisory_name_counts_at_the_top_only() -> None:

@@ -2,14 +2,17 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from capabilities.catalogue import Catalogue
 from capabilities.offer import Offer, Stock, shelf_mark
 from capabilities.policy import Policy, shipped
 from capabilities.resolve import ResolveRequest, resolve
-from capabilities.resources import acting, resource_fault, resource_of
+from capabilities.resources import acting, check_vaults, implied, resource_fault, resource_of
 from capabilities.verdict import Asker
 from harness.context import instructions_for, tools_for
-from protocol.capability import CapabilitySnapshot, SkillCapability
+from protocol.capability import CapabilitySnapshot, SkillCapability, VaultCapability
+from protocol.errors import InvalidRequest
 from protocol.ids import RunId, SnapshotId
 from protocol.tool import ToolDefinition
 
@@ -79,3 +82,19 @@ def test_a_rule_forbids_one_skill_and_leaves_the_others() -> None:
     document = snapshot(rule).document
     assert [(denial.name, denial.rule) for denial in document.denials] == [("knots@1", "own.no-knots")]
     assert "ropes@2" in [grant.name for grant in document.grants]
+
+
+def test_a_vault_brings_the_tools_that_its_access_needs() -> None:
+    read = VaultCapability(kind="vault", name="handbook", access="read")
+    write = VaultCapability(kind="vault", name="diary", access="write")
+    readers = ["vault_list", "vault_read", "vault_search", "vault_backlinks"]
+    assert [one.name for one in implied((read,))] == readers
+    assert [one.name for one in implied((read, write))] == [*readers, "vault_patch"]
+
+
+def test_a_vault_that_nobody_declares_is_refused_with_its_field() -> None:
+    asked = tuple(VaultCapability(kind="vault", name=name, access="read") for name in ("handbook", "diary"))
+    check_vaults(asked, {"handbook", "diary"})
+    with pytest.raises(InvalidRequest) as refused:
+        check_vaults(asked, {"handbook"})
+    assert (refused.value.code, refused.value.param) == ("vault.unknown", "capabilities[1].name")
