@@ -21,6 +21,7 @@ from gateway.run_verbs import CancelBody, InterruptBody, ResumeBody, SendBody
 from gateway.sessions import Instructions, Phase
 from gateway.skills import SkillBody
 from gateway.stop_all import StopAllBody
+from protocol.budget import BudgetEntry
 from protocol.event import EventBody
 from protocol.run import RunRequest
 from protocol.session import SessionPatch, SessionRequest
@@ -28,6 +29,7 @@ from protocol.webhook import WebhookBody
 
 _REF = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (
+    BudgetEntry,
     MemoryBody,
     SkillBody,
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),

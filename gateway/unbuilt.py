@@ -9,7 +9,7 @@ from protocol.errors import InvalidRequest
 
 _DECLARED = (
     *("targets", "mcp-servers", "providers", "aliases", "vaults", "agents"),
-    *("memory", "tokens", "calls", "live", "assets", "messages"),
+    *("tokens", "calls", "live", "assets", "messages"),
 )
 
 _PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (

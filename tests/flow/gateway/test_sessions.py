@@ -104,7 +104,7 @@ async def test_what_is_not_built_says_so(home: House) -> None:
         ("POST", "/v1/calls"),
         ("GET", "/v1/calls/call_1"),
         ("POST", "/v1/tokens"),
-        ("GET", "/v1/grants"),
+        ("GET", "/v1/targets"),
         ("GET", "/v1/ws"),
         ("GET", "/v1/runs/run_01m7z49h8gekkkvqm40akpv3q3/trace"),
     ):
