@@ -8,6 +8,7 @@ from capabilities.catalogue import Catalogue
 from capabilities.mcp import check_servers
 from capabilities.request import check_request
 from capabilities.resources import check_vaults
+from capabilities.safety import effective
 from protocol.block import AssetPart, InputDraft
 from protocol.budget import Budget
 from protocol.config import Config
@@ -40,6 +41,10 @@ class Admission:
 
     def admit(self, request: RunRequest, defaults: SessionDefaults, run_id: RunId) -> Admitted:
         _refuse_unbuilt(request)
+        profile = request.safety.profile
+        if effective(profile, self._config.safety_profiles) is None:
+            message = f"safety.profile: there is no safety profile {profile!r}"
+            raise InvalidRequest("safety.unknown_profile", message, param="safety.profile")
         model = self._model(request, defaults)
         check_request(request.capabilities, request.tools, self._catalogue)
         check_servers(request.capabilities, self._config.mcp_servers)
@@ -148,8 +153,6 @@ def _refuse_unbuilt(request: RunRequest) -> None:
     if request.safety.mode != "enforce":
         message = f"safety.mode: a request can only tighten; {request.safety.mode!r} would loosen"
         raise Forbidden("policy.loosens", message, param="safety.mode")
-    if request.safety.profile != "default":
-        raise _unsupported("safety.profile", f"the safety profile {request.safety.profile!r}")
     refuse_assets(request.blocks, "blocks")
     fault = schema_fault(request.output.json_schema) if request.output else None
     if fault is not None:

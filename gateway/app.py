@@ -20,6 +20,7 @@ from gateway import (
     run_verbs,
     run_views,
     runs,
+    safety,
     sessions,
     skills,
     snapshots,
@@ -48,7 +49,18 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
     """`open_house` is a gateway without keys: only loopback names are answered."""
     app = FastAPI(title="Rhone", version="1", description="The native API.", redirect_slashes=False)
     app.state.gateway = gateway
-    for part in (memory, checkpoints, runs, run_verbs, run_views, trees, client_tools, stop_all, health):
+    for part in (
+        memory,
+        checkpoints,
+        runs,
+        run_verbs,
+        run_views,
+        safety,
+        trees,
+        client_tools,
+        stop_all,
+        health,
+    ):
         app.include_router(part.router)
     app.router.routes.extend(unbuilt.routes())
     app.include_router(webhooks.router)

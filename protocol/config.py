@@ -11,6 +11,7 @@ from protocol.label import Label, LabelKey
 from protocol.mcp import McpServerEntry, ServerName
 from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
+from protocol.safety import SafetyProfile
 from protocol.secret import SecretRef
 from protocol.target import BoxLimits
 from protocol.vault import VaultEntry, VaultName
@@ -137,6 +138,7 @@ class Config(Noun):
     checkpoints: CheckpointsEntry = CheckpointsEntry()
     budgets: dict[str, BudgetEntry] = {}
     labels: dict[LabelKey, tuple[Label, ...]] = {}
+    safety_profiles: dict[str, SafetyProfile] = {}
     workspaces: WorkspacesEntry = WorkspacesEntry()
     web: WebEntry = WebEntry()
     search: SearchEntry | None = None

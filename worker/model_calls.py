@@ -17,7 +17,7 @@ from harness.state import Ending, PendingCall
 from protocol.block import Block, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
 from protocol.budget import Amount
 from protocol.errors import ErrorBody, ProviderUnavailable, Refused, Unavailable
-from protocol.ids import BlockId, CallId, RunId, ToolExecutionId, derived
+from protocol.ids import BlockId, CallId, ToolExecutionId, derived
 from protocol.model import Finish, ModelRequest, StreamError
 from protocol.tool import ToolDefinition
 from providers.registry import Registry, Resolved
@@ -33,6 +33,7 @@ from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns
 from worker.results import refuse_unread
+from worker.safety import BLOCKED, Safety
 from worker.spending import AGAIN_S, Governed, Held, Spending, estimate, spent, unpriced
 from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
 from workflows import ports
@@ -66,6 +67,7 @@ class ModelCalls(ports.ModelCalls):
         heads: Heads,
         registry: Registry,
         budgets: Spending,
+        safety: Safety,
         inflight: InFlight,
         failpoints: Failpoints,
     ) -> None:
@@ -75,6 +77,7 @@ class ModelCalls(ports.ModelCalls):
         self._heads = heads
         self._registry = registry
         self._budgets = budgets
+        self._safety = safety
         self._inflight = inflight
         self._failpoints = failpoints
 
@@ -94,6 +97,9 @@ class ModelCalls(ports.ModelCalls):
         known = await self._known.get(turn.run_id)
         resolved = self._registry.resolve(known.record.run.model)
         call_id = CallId(derived("call_", turn.run_id, turn.step))
+        if (await self._safety.inputs(known, turn.incoming)).disposition == "block":
+            return TurnOver(ending=BLOCKED)
+        watched = await self._safety.rules(known, "output")
         governed = await self._budgets.governing(known.record)
         opened = await self._begin(known, turn, call_id, resolved, governed)
         if opened is None:
@@ -105,7 +111,8 @@ class ModelCalls(ports.ModelCalls):
             return await self._give_up(turn, call_id, attempt, None)
         request = await self._request(known, resolved, opened.output)
         with span("call", run_id=turn.run_id, call_id=call_id, model=resolved.name, attempt=attempt):
-            answer = await self._stream(resolved, request, turn.run_id, call_id, attempt)
+            deltas = Deltas(self._writer, turn.run_id, call_id, attempt, withhold=bool(watched))
+            answer = await self._stream(resolved, request, deltas, attempt)
         if isinstance(answer.ending, StreamError):
             if answer.ending.retryable and attempt < MODEL_ATTEMPTS:
                 if governed is not None and not answer.ending.partial:
@@ -115,6 +122,9 @@ class ModelCalls(ports.ModelCalls):
                     answer.ending.code, answer.ending.message, retry_after=delay / 1000 if delay else None
                 )
             return await self._give_up(turn, call_id, attempt, answer.ending)
+        found = await self._safety.output(known, watched, f"{call_id}:{attempt}", answer.text)
+        if found.disposition == "block":
+            return await self._withhold(turn, call_id, attempt, answer.ending)
         return await self._commit(turn, known.record, known.tools, call_id, attempt, answer)
 
     async def _begin(
@@ -163,9 +173,8 @@ class ModelCalls(ports.ModelCalls):
         )
 
     async def _stream(
-        self, resolved: Resolved, request: ModelRequest, run_id: RunId, call_id: CallId, attempt: int
+        self, resolved: Resolved, request: ModelRequest, deltas: Deltas, attempt: int
     ) -> Answer:
-        deltas = Deltas(self._writer, run_id, call_id, attempt)
         try:
             async with aclosing(resolved.provider.stream(request, attempt=attempt)) as stream:
                 answer = await collect(stream, deltas)
@@ -189,6 +198,19 @@ class ModelCalls(ports.ModelCalls):
 
         await self._writer.commit(unit, runs=[turn.run_id])
         return TurnFailed(ending=Ending(status="failed", stop_reason="error", code=code, message=message))
+
+    async def _withhold(self, turn: ModelTurn, call_id: CallId, attempt: int, finish: Finish) -> TurnOver:
+        """The answer is blocked: it is paid for, and neither told nor kept."""
+        body = ErrorBody(type="api_error", code="safety.policy_denied", message=BLOCKED.message or "")
+
+        def unit(tx: Tx) -> None:
+            calls.fail(tx, call_id, attempt, body)
+            spending.settle(tx, call_id, attempt, spent(finish.usage, finish.cost_usd))
+            if not tx.ended(turn.run_id):
+                runs.advance(tx, turn.run_id, runs.Progress(usage=finish.usage, cost_usd=finish.cost_usd))
+
+        await self._writer.commit(unit, runs=[turn.run_id])
+        return TurnOver(ending=BLOCKED)
 
     async def _commit(
         self,

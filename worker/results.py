@@ -19,6 +19,7 @@ from records.writer import Writer
 from worker.act import PREVIEW, Result, cut, failure
 from worker.failpoints import Failpoints
 from worker.known_runs import KnownRun
+from worker.safety import Safety
 from workflows.messages import ActDone
 
 REFUSALS = {
@@ -32,9 +33,10 @@ REFUSALS = {
 class Results:
     """The end of a tool call."""
 
-    def __init__(self, writer: Writer, labels: LabelTable, failpoints: Failpoints) -> None:
+    def __init__(self, writer: Writer, labels: LabelTable, safety: Safety, failpoints: Failpoints) -> None:
         self._writer = writer
         self._labels = labels
+        self._safety = safety
         self._failpoints = failpoints
 
     async def settle(
@@ -47,6 +49,7 @@ class Results:
         duration_ms: int = 0,
     ) -> ActDone:
         """Without an epoch nothing was claimed. A stale epoch changes nothing: its successor tells."""
+        result = await self._safety.result(known, execution, result)
         result = result.model_copy(update={"text": _after_edit(execution, result.text)})
         state: Literal["succeeded", "failed"] = "failed" if result.is_error else "succeeded"
 

@@ -15,6 +15,7 @@ from capabilities.snapshot import seal
 from capabilities.verdict import Asker
 from harness.state import Ending, RunState
 from protocol.capability import RepositoryGrant
+from protocol.digest import canonical, digest
 from protocol.errors import Refused, Unavailable
 from protocol.event import CapabilityResolved, NameCount
 from protocol.ids import RunId, SnapshotId, derived
@@ -34,6 +35,7 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.interrupts import take_up
 from worker.known_runs import KnownRuns
 from worker.lineage import inherited
+from worker.safety import Safety
 from worker.shadow import Shadow
 from worker.sources import Sources
 from workflows import ports
@@ -178,7 +180,10 @@ class Runs(ports.Runs):
 class Authority:
     """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
 
-    def __init__(self, sources: Sources, policy: Policy, shadow: Shadow, signer: Signer) -> None:
+    def __init__(
+        self, sources: Sources, policy: Policy, shadow: Shadow, signer: Signer, safety: Safety
+    ) -> None:
+        self._safety = safety
         self._sources = sources
         self._layers = Layers(policy)
         self._shadow = shadow
@@ -206,12 +211,15 @@ class Authority:
             shelf,
             noted,
         )
+        profile = self._safety.profile_for(record)
+        document = document.model_copy(update={"safety_profile": profile.version})
         policy_text = policy.document().decode()
 
         def unit(tx: Tx) -> None:
             snapshot_id = SnapshotId(derived("capsnap_", run.id, 0))
             snapshot = seal(document, snapshot_id, tx.now, self._signer)
             snapshots.keep_policy(tx, policy.digest, policy_text)
+            snapshots.keep_policy(tx, digest(profile), canonical(profile).decode())
             if not snapshots.add(tx, record.tenant, snapshot, noted.asked):
                 return
             runs.set_snapshot(tx, run.id, snapshot_id)

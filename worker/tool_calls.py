@@ -31,6 +31,7 @@ from worker.gatekeeper import Gatekeeper
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns, Standing
 from worker.results import Results
+from worker.safety import Safety
 from worker.workbench import Workbench
 from workflows import ports
 from workflows.messages import ActAsked, ActDone, ActLost, ActResult, ActStopped, ToolAct, ToolRedeem
@@ -51,16 +52,18 @@ class ToolCalls(ports.ToolCalls):
         inflight: InFlight,
         asking: Asking,
         labels: LabelTable,
+        safety: Safety,
         failpoints: Failpoints,
     ) -> None:
         self._writer = writer
+        self._safety = safety
         self._known = known
         self._gatekeeper = gatekeeper
         self._workbench = workbench
         self._inflight = inflight
         self._asking = asking
         self._failpoints = failpoints
-        self._results = Results(writer, labels, failpoints)
+        self._results = Results(writer, labels, safety, failpoints)
 
     @activity.defn(name="act")
     async def act(self, order: ToolAct) -> ActResult:
@@ -111,6 +114,8 @@ class ToolCalls(ports.ToolCalls):
             return await self._results.settle(known, execution, None, failure(unfit))
         definition = await self._gatekeeper.digest_now(known, execution)
         verdict = await self._gatekeeper.decide(known, standing, definition)
+        if not isinstance(verdict, Deny):
+            verdict = await self._safety.tightened(known, execution, verdict)
         if isinstance(verdict, Deny):
             return await self._results.deny(known, execution, verdict)
         doing = _doing(known, execution, definition)

@@ -55,11 +55,21 @@ class Answer(Noun):
     ttft_ms: int | None
     untold: tuple[ResponseDelta | ThinkingDelta, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """All that was said and thought, without the calls."""
+        return "\n".join(part.text for part in self.parts if not isinstance(part, CallPart))
+
 
 class Deltas:
-    """The fragments of one attempt on their way into the log: every 25 ms or 4 KiB, fenced by the attempt."""
+    """The fragments of one attempt on their way into the log: every 25 ms or 4 KiB, fenced by the attempt.
 
-    def __init__(self, writer: Writer, run_id: RunId, call_id: CallId, attempt: int) -> None:
+    With `withhold` nothing is told before the whole answer is there and may be told.
+    """
+
+    def __init__(
+        self, writer: Writer, run_id: RunId, call_id: CallId, attempt: int, *, withhold: bool = False
+    ) -> None:
         self._writer = writer
         self._run_id = run_id
         self._call_id = call_id
@@ -69,6 +79,7 @@ class Deltas:
         self._timer: asyncio.Task[None] | None = None
         self._flushing: asyncio.Future[None] | None = None
         self._stale = False
+        self._withhold = withhold
 
     async def add(self, kind: Kind, block: int, text: str) -> None:
         if self._stale:
@@ -79,6 +90,8 @@ class Deltas:
             self._waiting.append((kind, block, []))
         self._waiting[-1][2].append(text)
         self._size += len(text)
+        if self._withhold:
+            return
         if self._size >= FLUSH_BYTES:
             await self.flush()
         elif self._timer is None:
@@ -104,7 +117,7 @@ class Deltas:
     async def close(self) -> None:
         """What came is told, also when the stream was stopped."""
         await self._stop_timer()
-        if self._waiting:
+        if self._waiting and not self._withhold:
             await asyncio.shield(self.flush())
 
     async def _stop_timer(self) -> None:

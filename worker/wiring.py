@@ -57,6 +57,7 @@ from worker.notary import Notary
 from worker.places import Places
 from worker.reaper import Reaper
 from worker.runs import Authority, Runs
+from worker.safety import Safety
 from worker.settings import Settings
 from worker.shadow import Shadow
 from worker.skill_source import SkillSource
@@ -173,6 +174,7 @@ class Parts:
             sources,
         )
         labels = LabelTable(config.labels)
+        safety = Safety(database, writer, config.safety_profiles, secrets.redact)
         gatekeeper = Gatekeeper(database, sources, policy, shadow)
         failpoints = Failpoints(settings.failpoints)
         asking = Asking(writer, config.checkpoints.expires_in_s)
@@ -183,13 +185,17 @@ class Parts:
             heads,
             inflight,
             forges,
-            Authority(sources, policy, shadow, signer),
+            Authority(sources, policy, shadow, signer, safety),
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
         budgets = Spending(database, config.budgets, config.checkpoints.expires_in_s)
-        self.models = ModelCalls(database, writer, known, heads, registry, budgets, inflight, failpoints)
-        self.tools = ToolCalls(writer, known, gatekeeper, workbench, inflight, asking, labels, failpoints)
+        self.models = ModelCalls(
+            database, writer, known, heads, registry, budgets, safety, inflight, failpoints
+        )
+        self.tools = ToolCalls(
+            writer, known, gatekeeper, workbench, inflight, asking, labels, safety, failpoints
+        )
 
         def entry(name: str) -> TargetEntry:
             found = config.targets.get(name)

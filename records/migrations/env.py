@@ -7,6 +7,7 @@ from records import (
     memory_tables,
     policy_tables,
     receipt_tables,
+    safety_tables,
     shadow_tables,
     skill_tables,
     standing_tables,
@@ -16,6 +17,7 @@ from records import (
 from records.tables import metadata
 
 KNOWN = (
+    safety_tables,
     taint_tables,
     budget_tables,
     memory_tables,

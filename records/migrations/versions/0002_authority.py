@@ -21,6 +21,7 @@ def texts(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
 def upgrade() -> None:
     budgets()
     taints()
+    safety_decisions()
     evidence()
     memory()
     skills()
@@ -87,6 +88,16 @@ def skills() -> None:
     )
     columns = ["project_id", "created_at", "name", "version"]
     op.create_index("ix_skills_project_id_created_at_name_version", "skills", columns)
+
+
+def safety_decisions() -> None:
+    """What safety rules found."""
+    op.create_table(
+        "safety_decisions",
+        *texts("run_id", "stage", "subject", "rule", "profile", "disposition", "reasons", "text_digest"),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "stage", "subject", "rule", name="pk_safety_decisions"),
+    )
 
 
 def taints() -> None:
@@ -236,7 +247,7 @@ def _never_changed() -> None:
             " $$ BEGIN RAISE EXCEPTION '% is never changed', TG_TABLE_NAME; END $$"
         )
     for table in (
-        *("receipts", "snapshots", "evidence", "policies"),
+        *("receipts", "snapshots", "evidence", "policies", "safety_decisions"),
         *("receipt_run_heads", "receipt_leaves", "receipt_log_heads", "signing_keys"),
     ):
         _refuse(table, "update")

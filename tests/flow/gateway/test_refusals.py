@@ -47,7 +47,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"agent": "triage@1"}, "capability.unsupported", "agent"),
     ({"harness": {"name": "codex"}}, "capability.unsupported", "harness.name"),
     ({"harness": {"placement": "local"}}, "capability.unsupported", "harness.placement"),
-    ({"safety": {"profile": "strict"}}, "capability.unsupported", "safety.profile"),
+    ({"safety": {"profile": "strict"}}, "safety.unknown_profile", "safety.profile"),
     ({"tools": [{"source": "plugin", "name": "x"}]}, "capability.unsupported", "tools[0].source"),
     ({"tools": [{"source": "native", "name": "web_flute"}]}, "capability.unknown_tool", "tools[0].name"),
     (capability(kind="tool", name="bsh"), "capability.unknown_tool", "capabilities[0].name"),

@@ -1,0 +1,28 @@
+"""A detector that somebody runs elsewhere: it is asked once, under a time limit, and silence is an answer."""
+
+import httpx2
+from pydantic import Field, ValidationError
+
+from protocol.noun import JSONObject, Noun
+
+LARGEST = 64 * 1024
+UNANSWERED = "webhook.unanswered"
+
+
+class Flagged(Noun):
+    """What such a detector says."""
+
+    flagged: bool
+    reasons: tuple[str, ...] = Field(default=(), max_length=20)
+
+
+async def ask(url: str, question: JSONObject, timeout_ms: int) -> Flagged | None:
+    """None where there was no answer in time, or one that cannot be read."""
+    try:
+        async with httpx2.AsyncClient(timeout=timeout_ms / 1000, follow_redirects=False) as client:
+            answer = await client.post(url, json=question)
+        if answer.status_code != 200 or len(answer.content) > LARGEST:
+            return None
+        return Flagged.model_validate_json(answer.content)
+    except (httpx2.HTTPError, ValidationError):
+        return None
