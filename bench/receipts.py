@@ -16,7 +16,7 @@ from protocol.receipt import FIRST, payload_digest, seal_record
 from records.tx import Tx
 
 CALLS = 21
-TOOL = "count_idempotent_write"
+TOOL = "count_read_only"
 RECORDS = 10_000
 QUESTION: JSONObject = {
     "principal": {"id": "prin_admin", "roles": ["operator"]},
@@ -89,7 +89,7 @@ def _verified() -> float:
     payloads: dict[str, JSON] = {}
     for ordinal in range(1, RECORDS + 1):
         salt = f"{ordinal:032x}"
-        salted = payload_digest(salt, QUESTION)
+        salted = payload_digest(salt, canonical(QUESTION))
         at = "2026-01-02T03:04:05.000Z"
         text, end = seal_record(run_id, ordinal, end, "outcome", at, EFFECT, salted)
         records.append(json.loads(text))

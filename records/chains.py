@@ -55,9 +55,10 @@ class Chains:
         salted = None
         if payload is not None:
             salt = os.urandom(16).hex()
-            salted = payload_digest(salt, payload)
-            text = canonical(payload).decode()
-            self._payloads.append({"run_id": run_id, "ordinal": ordinal, "salt": salt, "value": text})
+            value = canonical(payload)
+            salted = payload_digest(salt, value)
+            row = {"run_id": run_id, "ordinal": ordinal, "salt": salt, "value": value.decode()}
+            self._payloads.append(row)
         sealed = seal_record(run_id, ordinal, end.hash, kind, rfc3339(at), body, salted)
         evidence = str(body["digest"]) if kind == "evidence" else end.evidence
         row = {"run_id": run_id, "ordinal": ordinal, "kind": kind, "hash": sealed.hash}

@@ -80,7 +80,7 @@ class Chain:
         if payload is not None:
             salt = f"{ordinal:032x}"
             self.payloads[str(ordinal)] = {"salt": salt, "value": payload}
-            salted = payload_digest(salt, payload)
+            salted = payload_digest(salt, canonical(payload))
         text, self._end = seal_record(self.run_id, ordinal, self._end, kind, TIME, body, salted)
         self.records.append(_parsed(text))
 

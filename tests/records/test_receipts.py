@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from protocol.digest import digest_bytes
+from protocol.digest import canonical, digest_bytes
 from protocol.effect import Claimed
 from protocol.ids import RunId
 from protocol.receipt import FIRST, payload_digest, seal_record
@@ -33,6 +33,7 @@ async def chain(world: World, run_id: RunId) -> list[dict[str, Any]]:
         record = orjson.loads(row.record)
         parts = (record[name] for name in ("run_id", "ordinal", "prev", "kind", "at", "body"))
         assert seal_record(*parts, record.get("payload")) == (row.record, row.hash)
+        assert canonical(record).decode() == row.record
         assert (record["ordinal"], record["prev"], record["run_id"]) == (number, before, run_id)
         before = row.hash
         told.append(record)
@@ -84,7 +85,7 @@ async def test_a_payload_stands_in_its_record_as_a_salted_digest(world: World) -
     assert [row.ordinal for row in kept] == [2, 6]
     for row in kept:
         record = told[row.ordinal - 1]
-        assert record["payload"] == payload_digest(row.salt, orjson.loads(row.value))
+        assert record["payload"] == payload_digest(row.salt, canonical(orjson.loads(row.value)))
     assert orjson.loads(kept[0].value) == {"by_name": "ann", "reason": "fine"}
 
 
