@@ -79,6 +79,14 @@ tool_calls = [{ name = "bash", arguments = { command = "sleep 2; cat a.txt" } }]
 text = "Done."
 
 [[scenarios]]
+when = "^budget"
+[[scenarios.turns]]
+tool_calls = [{ name = "count_read_only" }]
+usage = { input = 600, output = 400 }
+[[scenarios.turns]]
+text = "Done."
+
+[[scenarios]]
 when = "^broken"
 [[scenarios.turns]]
 text = "never"
@@ -131,6 +139,16 @@ async def cancelled_while_waiting(stack: Stack) -> RunId:
     return run_id
 
 
+async def budget_approved(stack: Stack) -> RunId:
+    asking = {"max_tokens": 1_010, "on_exceed": "ask"}
+    run_id = await stack.create("budget", capabilities=[READ], limits=asking)
+    checkpoint = await stack.checkpoint(run_id)
+    await stack.waits(run_id)
+    await stack.decide(checkpoint, "approve")
+    await stack.ended(run_id)
+    return run_id
+
+
 async def timed_out(stack: Stack) -> RunId:
     run_id = await stack.create("slow", limits={"timeout_ms": 700})
     await stack.ended(run_id)
@@ -168,7 +186,7 @@ async def _decided(stack: Stack, decision: str) -> RunId:
 
 FEATURES: tuple[Callable[[Stack], Awaitable[RunId]], ...] = (
     *(text, tools, approved, denied, client_tool_expired, interrupted, cancelled_while_waiting),
-    *(timed_out, failed, workspace, workspace_lost),
+    *(budget_approved, timed_out, failed, workspace, workspace_lost),
 )
 
 
