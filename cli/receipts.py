@@ -17,7 +17,12 @@ from cli.options import AsJson, Reach, spelled_out
 from protocol.digest import canonical
 from protocol.errors import Fault
 
-receipt = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+receipt = typer.Typer(
+    help="Export, verify and erase what proves a run.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; else standard output.")]
