@@ -14,6 +14,7 @@ from capabilities.visible import written
 from harness.state import Ending
 from protocol.budget import NANOS, Account, Amount, Budget, nanos, usd
 from protocol.checkpoint import Checkpoint
+from protocol.digest import digest
 from protocol.ids import CallId, CheckpointId, derived
 from protocol.model import ModelRequest
 from protocol.noun import JSON, JSONObject, rfc3339
@@ -161,6 +162,7 @@ class Spending:
             session_id=record.run.session_id,
             kind="budget",
             arguments=arguments,
+            envelope_digest=digest({"checkpoint_id": asked, "run_id": record.run.id, **arguments}),
             rendered=_rendered(record, account, need),
             rule=f"budget.{account.budget}",
             requested_by=record.principal_id,
