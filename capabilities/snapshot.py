@@ -1,7 +1,8 @@
 """Snapshots: a resolved document sealed by its digest and a signature, and the check of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from capabilities.signing import Signer, key_id, signed_by
 from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
@@ -41,6 +42,23 @@ def verify(snapshot: CapabilitySnapshot, public_key: bytes) -> Verified | NotVer
     if not signed_by(public_key, body, snapshot.signature):
         return NotVerified(reason="the signature does not fit the document")
     return Verified()
+
+
+class TrustedKey(NamedTuple):
+    """A public key whose signatures an installation believes; none that was made since it was revoked."""
+
+    public_key: bytes
+    revoked_at: datetime | None = None
+
+
+def verify_any(snapshot: CapabilitySnapshot, keys: Mapping[str, TrustedKey]) -> Verified | NotVerified:
+    """Under one of the keys that an installation believes, each by its id."""
+    key = keys.get(snapshot.key_id)
+    if key is None:
+        return NotVerified(reason=f"nobody here believes the key {snapshot.key_id}")
+    if key.revoked_at is not None and snapshot.created_at >= key.revoked_at:
+        return NotVerified(reason=f"the key {snapshot.key_id} was revoked before it was signed")
+    return verify(snapshot, key.public_key)
 
 
 def verify_evidence(snapshot: CapabilitySnapshot, chain: Sequence[Evidence]) -> Verified | NotVerified:

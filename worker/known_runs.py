@@ -1,11 +1,13 @@
 """What this process knows of the runs that it works for: the fixed part is read once, the rest each time."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from capabilities.snapshot import NotVerified, TrustedKey, verify_any
 from protocol.capability import CapabilitySnapshot
 from protocol.checkpoint import Checkpoint
 from protocol.effect import EffectRow
@@ -48,8 +50,9 @@ class Standing:
 class KnownRuns:
     """Reads of the records by the bodies of the ports."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keys: Mapping[str, TrustedKey]) -> None:
         self._database = database
+        self._keys = keys
         self._known: OrderedDict[RunId, KnownRun] = OrderedDict()
 
     async def get(self, run_id: RunId) -> KnownRun:
@@ -105,5 +108,8 @@ class KnownRuns:
         snapshot = await self._database.read(lambda connection: snapshots.load(connection, snapshot_id))
         if snapshot is None:
             raise Refused("capability.snapshot_missing", f"the snapshot {snapshot_id} is not there")
+        checked = verify_any(snapshot, self._keys)
+        if isinstance(checked, NotVerified):
+            raise Refused("capability.snapshot_invalid", f"{snapshot_id}: {checked.reason}")
         tools = {grant.name: grant.definition for grant in snapshot.document.grants}
         return KnownRun(record=record, snapshot=snapshot, tools=tools)

@@ -1,6 +1,8 @@
 """How the worker is put together: records, hosts, providers, and the bodies behind the ports."""
 
 import asyncio
+import base64
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +19,9 @@ from capabilities.counting import counting_definitions
 from capabilities.labels import LabelTable
 from capabilities.policy import Policy, shipped
 from capabilities.required import check_texts
-from capabilities.signing import Signer
-from protocol.config import Config, TargetEntry
+from capabilities.signing import Signer, key_id
+from capabilities.snapshot import TrustedKey
+from protocol.config import Config, FormerKey, TargetEntry
 from protocol.config_text import parse_config
 from protocol.errors import Fault, InvalidRequest, TargetUnavailable
 from protocol.ids import fresh
@@ -162,7 +165,7 @@ class Parts:
         shadow = Shadow(database, writer, candidate)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         self.notary = Notary(database, writer, signer)
-        known, heads = KnownRuns(database), Heads(database)
+        known, heads = KnownRuns(database, _trusted(signer, config.signing.former)), Heads(database)
         forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)
         workbench = Workbench(
             places,
@@ -294,6 +297,15 @@ def _memory(config: Config, secrets: Secrets, database: Database, writer: Writer
     if entry is None:
         return Memories(database, writer)
     return HttpMemory(entry.url, lambda: secrets.resolve(entry.apiKeyRef))
+
+
+def _trusted(signer: Signer, former: Sequence[FormerKey]) -> dict[str, TrustedKey]:
+    """The key that signs now, and those that did."""
+    keys = {signer.key_id: TrustedKey(signer.public_key)}
+    for key in former:
+        public_key = base64.b64decode(key.public_key)
+        keys[key_id(public_key)] = TrustedKey(public_key, key.revoked_at)
+    return keys
 
 
 def _counting(config: Config, base_dir: Path) -> dict[str, Act]:

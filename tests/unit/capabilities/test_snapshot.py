@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from capabilities.signing import Signer, generate, key_id, signed_by
-from capabilities.snapshot import NotVerified, Verified, seal, verify
+from capabilities.snapshot import NotVerified, TrustedKey, Verified, seal, verify, verify_any
 from protocol.capability import CapabilitySnapshot, Denial, SnapshotDocument
 from protocol.digest import digest
 from protocol.errors import InvalidRequest
@@ -76,3 +76,15 @@ def test_a_key_that_is_none_is_refused(key: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
         Signer(key)
     assert refused.value.code == "signing.key_invalid"
+
+
+def test_only_keys_that_are_believed_are_believed_and_only_until_they_are_revoked() -> None:
+    snapshot = sealed()
+
+    def under(**revoked: datetime) -> Verified | NotVerified:
+        return verify_any(snapshot, {SIGNER.key_id: TrustedKey(SIGNER.public_key, **revoked)})
+
+    assert under() == Verified()
+    assert under(revoked_at=datetime(2026, 1, 2, tzinfo=UTC)) == Verified()
+    assert isinstance(under(revoked_at=datetime(2026, 1, 1, tzinfo=UTC)), NotVerified)
+    assert isinstance(verify_any(snapshot, {}), NotVerified)
