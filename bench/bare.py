@@ -16,7 +16,6 @@ from typing import Any
 
 import docker
 import httpx2
-import uvloop
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -248,6 +247,5 @@ async def serve(address: str, directory: Path, model_url: str) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
+    asyncio.run(serve(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))
     os._exit(0)

@@ -7,8 +7,6 @@ import signal
 import sys
 from collections.abc import Mapping
 
-import uvloop
-
 from protocol.errors import Fault
 from records.logs import configure, logger
 from records.secrets import Secrets
@@ -32,8 +30,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 def run(settings: Settings | None = None) -> None:
     """The entry of `rhone worker` and `python -m worker.main`; the exit skips the interpreter's teardown."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings or Settings.model_validate({}), os.environ))
+        # Not uvloop: it raises where a subprocess has closed its input before all of it was written.
+        asyncio.run(serve(settings or Settings.model_validate({}), os.environ))
     except Fault as fault:
         print(f"worker: {fault.message}", file=sys.stderr)
         os._exit(1)
