@@ -23,6 +23,7 @@ _USER = "1000:1000"
 _SECONDS = 60
 _RESERVE_MB = 16
 INSTALLATION = "rhone.installation"
+REMOVALS = 3
 
 
 class Engine:
@@ -113,13 +114,19 @@ class Engine:
             raise TargetLost("target.gone", f"the box cannot be named: {fault}") from None
 
     async def remove(self, container: str) -> None:
-        try:
-            await self.call(lambda api: api.remove_container(container, force=True, v=True))
-        except NotFound:
-            return
-        except APIError as fault:
-            if fault.status_code != 409:  # somebody removes it already
-                raise TargetUnavailable("target.engine_away", f"a box is not removed: {fault}") from None
+        """Now and then the engine cannot empty a container's directory, and can when it is asked again."""
+        for left in reversed(range(REMOVALS)):
+            try:
+                await self.call(lambda api: api.remove_container(container, force=True, v=True))
+                return
+            except NotFound:
+                return
+            except APIError as fault:
+                if fault.status_code == 409:  # somebody removes it already
+                    return
+                if left == 0 or not fault.is_server_error():
+                    raise TargetUnavailable("target.engine_away", f"a box is not removed: {fault}") from None
+            await asyncio.sleep(0.2)
 
     async def containers(self, label: str) -> list[dict[str, Any]]:
         wanted = {"label": f"{INSTALLATION}={label}"}
