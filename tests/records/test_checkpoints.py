@@ -167,7 +167,7 @@ async def test_an_approval_can_be_taken_back_until_it_is_spent(world: World) -> 
     assert isinstance(await world.decide(spent.id, run_id, revoke), Closed)
 
 
-@pytest.mark.parametrize("kind", ["question", "outcome_unknown", "budget"])
+@pytest.mark.parametrize("kind", ["question", "outcome_unknown"])
 async def test_a_question_is_answered_and_not_approved(world: World, kind: str) -> None:
     run_id = await world.run()
     one = await world.checkpoint(run_id, kind=kind)  # pyright: ignore[reportArgumentType]

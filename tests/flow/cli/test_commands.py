@@ -133,7 +133,14 @@ def test_what_the_gateway_refuses_names_the_field(up: Up) -> None:
 def test_all_sides_of_what_was_done_here_agree(up: Up) -> None:
     told = up.json("reconcile", "--patience", "20")
     assert told["ok"] is True
-    assert [check["check"] for check in told["checks"]] == ["runs", "events", "claims", "forge", "boxes"]
+    assert [check["check"] for check in told["checks"]] == [
+        "runs",
+        "events",
+        "claims",
+        "receipts",
+        "forge",
+        "boxes",
+    ]
 
 
 def test_the_doctor_finds_a_deployment_that_works(up: Up) -> None:

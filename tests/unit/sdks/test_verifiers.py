@@ -56,7 +56,7 @@ def node(*words: object) -> list[str]:
     argv = [str(NODE), "--no-warnings", *map(str, words)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=900)
     assert done.stderr == ""
-    return done.stdout.splitlines()
+    return done.stdout.rstrip("\n").split("\n")
 
 
 def in_typescript(folder: Path, bundles: list[bytes], *options: object) -> list[dict[str, Any]]:
