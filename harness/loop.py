@@ -233,12 +233,13 @@ def after_tree(state: RunState) -> RunState:
     return state.model_copy(update={"open_step": None, "wrote": False, "calls": ()})
 
 
-def after_take_up(state: RunState) -> RunState:
+def after_take_up(state: RunState, taken: Interrupt) -> RunState:
     """What the interrupt stopped is settled: its message is in the head, the step is closed. What it may have
-    written is saved before anything else is begun."""
+    written is saved before anything else is begun. One that was heard meanwhile is taken up next."""
     wrote = state.has_target and (state.wrote or any(call.effect == "workspace" for call in state.calls))
     open_step = state.open_step if wrote else None
-    over = {"interrupt": None, "budget": None, "open_step": open_step, "calls": (), "wrote": wrote}
+    later = None if state.interrupt == taken else state.interrupt
+    over = {"interrupt": later, "budget": None, "open_step": open_step, "calls": (), "wrote": wrote}
     return state.model_copy(update=over)
 
 

@@ -306,7 +306,7 @@ class RunWorkflow:
         await workflow.execute_activity_method(
             ports.Runs.take_up, order, task_queue=WORKER_QUEUE, **options.WORK
         )
-        self._state = loop.after_take_up(self._state)
+        self._state = loop.after_take_up(self._state, interrupt)
 
     async def _end(self, ending: Ending) -> None:
         order = messages.RunEnd(run_id=self._ref.run_id, step=self._state.step, ending=ending)

@@ -32,9 +32,10 @@ def test_raised_limits_let_the_call_be_tried_anew() -> None:
 
 
 def test_an_interrupt_ends_the_wait() -> None:
-    heard = loop.hear(WAITING, Interrupt(behavior="discard"))
+    interrupt = Interrupt(behavior="discard")
+    heard = loop.hear(WAITING, interrupt)
     assert isinstance(loop.next_step(heard), loop.TakeUp)
-    assert loop.next_step(loop.after_take_up(heard)) == CALL
+    assert loop.next_step(loop.after_take_up(heard, interrupt)) == CALL
 
 
 def test_a_deadline_ends_the_wait_unless_it_was_moved() -> None:

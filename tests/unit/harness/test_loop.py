@@ -168,7 +168,8 @@ def test_an_interrupt_is_taken_up_before_anything_else_goes_on() -> None:
     interrupt = Interrupt(behavior="save_partial", block_id="blk_1")
     after = loop.hear(loop.after_model(state(), reply(call())), interrupt)
     assert loop.next_step(after) == loop.TakeUp(interrupt=interrupt)
-    assert loop.next_step(loop.after_take_up(after)) == loop.CallModel(step=2, completes=None, incoming=())
+    taken = loop.after_take_up(after, interrupt)
+    assert loop.next_step(taken) == loop.CallModel(step=2, completes=None, incoming=())
 
 
 def test_a_second_interrupt_counts_and_the_words_of_the_first_are_kept() -> None:
@@ -178,9 +179,17 @@ def test_a_second_interrupt_counts_and_the_words_of_the_first_are_kept() -> None
     assert (both.interrupt, both.incoming) == (second, ("blk_1",))
 
 
+def test_an_interrupt_that_is_heard_while_another_is_taken_up_is_taken_up_next() -> None:
+    first = Interrupt(behavior="discard", block_id="blk_1")
+    second = Interrupt(behavior="discard", block_id="blk_2")
+    after = loop.after_take_up(loop.hear(loop.hear(state(), first), second), first)
+    assert loop.next_step(after) == loop.TakeUp(interrupt=second)
+
+
 def test_what_an_interrupted_step_wrote_is_saved_before_the_next_turn() -> None:
     working = loop.after_model(state(has_target=True, queue="host-1"), reply(call()))
-    after = loop.after_take_up(loop.hear(working, Interrupt(behavior="discard")))
+    interrupt = Interrupt(behavior="discard")
+    after = loop.after_take_up(loop.hear(working, interrupt), interrupt)
     assert loop.next_step(after) == loop.SaveTree(step=1)
     assert loop.next_step(loop.after_tree(after)) == loop.CallModel(step=2, completes=None, incoming=())
 
