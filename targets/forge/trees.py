@@ -36,6 +36,8 @@ class Trees:
 
     async def file(self, bundles: Sequence[bytes], commit: str, path: str, *, mirror: Mirror | None) -> bytes:
         """The bytes of one file of the tree; a link is shown as where it points, and never followed."""
+        if "\0" in path:
+            raise NotFound("target.not_found", f"there is no file {path!r}", param="path")
         name = f"{commit}:{path.removeprefix('/workspace/').lstrip('/')}"
         async with self._opened(bundles, mirror) as repository:
             try:
