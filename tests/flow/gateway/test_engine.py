@@ -35,6 +35,7 @@ async def test_a_run_is_started_once_and_its_wake_ups_arrive(temporal_server: Te
     await engine.wake(run_id)
 
 
+@pytest.mark.slow
 async def test_a_dead_server_is_told_in_about_a_second() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
