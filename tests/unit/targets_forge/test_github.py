@@ -68,6 +68,7 @@ async def test_a_refusal_is_told_in_its_words(world: GitHubWorld, tmp_path: Path
     assert caught.value.code == "git.forge_refused"
 
 
+@pytest.mark.slow
 async def test_a_list_is_read_to_its_end_however_short_its_pages_are(
     world: GitHubWorld, tmp_path: Path
 ) -> None:

@@ -237,6 +237,7 @@ async def test_too_much_is_refused(limited: Limited, started: Started) -> None:
     assert await refusal(limited(PushLimits(diff=20_000)), started, bundle) == "git.push_too_large"
 
 
+@pytest.mark.slow
 async def test_a_small_bundle_that_unpacks_into_much_is_not_read_into_memory(
     forge: Forge, started: Started
 ) -> None:
