@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import docker
 import httpx2
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -23,6 +22,7 @@ from bench.bare import QUEUE
 from cli.bootstrap import bootstrap
 from cli.home import Home
 from cli.settings import read_settings
+from cli.setup.engine import remove_boxes
 from cli.supervise import stack
 from cli.supervise.child import Child, Program
 from cli.supervise.logs import Log
@@ -32,7 +32,6 @@ from records.bus import bus_for
 from records.database import Database
 from records.hints import Hints
 from records.writer import Writer
-from targets.engine import INSTALLATION
 from workflows.options import WORKFLOW_TASK_TIMEOUT
 
 COMES_UP_S = 30.0
@@ -160,12 +159,9 @@ async def fresh_stack(
 
 def _remove_boxes(home: Home) -> None:
     """What this stack's workers, and the baseline's, have left on the engine of the machine."""
-    own = home.installation.read_text().strip() if home.installation.exists() else ""
-    engine = docker.from_env()
-    for label in filter(None, (own, str(home.root))):
-        for container in engine.containers.list(all=True, filters={"label": f"{INSTALLATION}={label}"}):
-            container.remove(force=True)
-    engine.close()
+    if home.installation.exists():
+        remove_boxes(home.installation.read_text().strip())
+    remove_boxes(str(home.root))
 
 
 def free_port() -> int:
