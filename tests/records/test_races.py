@@ -23,7 +23,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("races", [40, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("races", [100, pytest.param(1_000, marks=pytest.mark.slow)])
 async def test_a_losing_approval_is_never_spent(
     world: World, database: Database, hints: Hints, races: int
 ) -> None:
