@@ -23,6 +23,7 @@ FIRST = "sha256:" + 64 * "0"
 RECORD, PAYLOAD = b"rhone.receipt.record.1\0", b"rhone.receipt.payload.1\0"
 NEEDED = frozenset({"format", "run_id", "complete", "evidence", "policies", "records", "payloads", "keys"})
 OPTIONAL = frozenset({"snapshot", "head", "log"})
+EARLIER = frozenset({"size", "root", "proof"})
 ODD = (
     KeyError,
     TypeError,
@@ -171,7 +172,22 @@ def record_hash(record: Any) -> str:
 
 
 def payload_digest(salt: str, value: Any) -> str:
-    return digest(PAYLOAD + bytes.fromhex(salt) + canonical(value))
+    return digest(PAYLOAD + of_hex(salt) + canonical(value))
+
+
+def of_hex(text: str) -> bytes:
+    """Bytes have one spelling: another one of the same bytes is a change too."""
+    raw = bytes.fromhex(text)
+    if raw.hex() != text:
+        raise ValueError(f"{text!r} is not lower-case hex")
+    return raw
+
+
+def of_base64(text: str) -> bytes:
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError(f"{text!r} is not base64 as it is written")
+    return raw
 
 
 def leaf_hash(leaf: Any) -> bytes:
@@ -325,14 +341,14 @@ class Verifier:
         for name in sorted(set(named) & set(kept), key=int):
             if kept[name] is None:
                 erased += 1
-            elif payload_digest(kept[name]["salt"], kept[name]["value"]) != named[name]["payload"]:
+            elif not _opens(kept[name], named[name]["payload"]):
                 self._fault(f"payloads.{name}", "is not what its record names")
         if erased:
             self._note(f"{erased} payloads have been erased")
 
     def _key_names(self) -> None:
         for name, text in self.bundle["keys"].items():
-            if hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()[:16] != name:
+            if hashlib.sha256(of_base64(text)).hexdigest()[:16] != name:
                 self._fault(f"keys.{name}", "is not the key that its name says")
         if self._own:
             self._keys = self.bundle["keys"]
@@ -343,12 +359,10 @@ class Verifier:
             self._fault(where, f"is signed with the key {key_id}, which is not trusted")
             return
         try:
-            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(self._keys[key_id], validate=True))
-            key.verify(base64.b64decode(signature, validate=True), message)
+            key = Ed25519PublicKey.from_public_bytes(of_base64(self._keys[key_id]))
+            key.verify(of_base64(signature), message)
         except (InvalidSignature, ValueError):
             self._fault(where, f"the signature of {key_id} does not fit")
-        if base64.b64encode(base64.b64decode(signature)).decode() != signature:
-            self._fault(where, "the signature is not written in its one form")
         since = self._revoked.get(key_id)
         if since is not None and at >= since:
             self._fault(where, f"was signed at {at} with the key {key_id}, revoked since {since}")
@@ -433,7 +447,7 @@ class Verifier:
         log = self.bundle.get("log")
         if log is None:
             return
-        if set(log) - {"head", "position", "proof", "earlier"}:
+        if set(log) - {"head", "position", "proof", "earlier"} or set(log.get("earlier", ())) - EARLIER:
             self._fault("log", "has parts that do not belong to it")
         told = self._statement("log.head", log["head"], "rhone.receipt.log.1")
         head = self.bundle["head"]["statement"]
@@ -593,8 +607,15 @@ def _expected(definition: str | None, verdict: Any, grant: Any, at: str) -> str:
     return "ask" if drifted or "ask" in (verdict["answer"], grant["approval"]) else "allow"
 
 
+def _opens(payload: Any, name: str) -> bool:
+    try:
+        return set(payload) == {"salt", "value"} and payload_digest(**payload) == name
+    except ODD:
+        return False
+
+
 def _raw(text: str) -> bytes:
-    raw = bytes.fromhex(text.removeprefix("sha256:"))
+    raw = of_hex(text.removeprefix("sha256:"))
     if _named(raw) != text or len(raw) != 32:
         raise ValueError(f"{text} is not a SHA-256 digest")
     return raw

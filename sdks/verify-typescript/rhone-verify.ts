@@ -346,7 +346,11 @@ class Verifier {
   log(): void {
     const log = this.bundle.log;
     if (log === undefined) return;
-    if (Object.keys(log).some((name) => !['head', 'position', 'proof', 'earlier'].includes(name))) {
+    const others = (value: Json, known: string[]): boolean => Object.keys(value).some((name) => !known.includes(name));
+    if (
+      others(log, ['head', 'position', 'proof', 'earlier']) ||
+      others(log.earlier ?? {}, ['size', 'root', 'proof'])
+    ) {
       this.fault('log', 'has parts that do not belong to it');
     }
     const told = this.statement('log.head', log.head, 'rhone.receipt.log.1');

@@ -3,7 +3,7 @@
 import base64
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -85,6 +85,8 @@ def _spliced(told: Bundle) -> None:
         (lambda told: told["records"][0].update(prev=digest(1)), "records[0]"),
         (lambda told: told["records"].pop(), "head"),
         (lambda told: told["payloads"]["3"].update(salt="00" * 16), "payloads.3"),
+        (lambda told: told["payloads"]["13"].update(salt="0" * 31 + "D"), "payloads.13"),
+        (lambda told: told["payloads"]["3"].update(more=1), "payloads.3"),
         (lambda told: told["payloads"].pop("3"), "payloads.3"),
         (lambda told: told["snapshot"]["document"].update(principal="prin_eve"), "snapshot.document"),
         (lambda told: told["snapshot"].update(id="capsnap_other"), "snapshot"),
@@ -108,10 +110,8 @@ def test_what_is_changed_is_found_where_it_is(change: Callable[[Bundle], object]
 
 
 def flips(count: int, seed: int) -> list[bytes]:
-    chosen = random.Random(seed)
     found: list[bytes] = []
-    for _ in range(count):
-        at = chosen.randrange(8 * len(GOOD))
+    for at in random.Random(seed).sample(range(8 * len(GOOD)), count):
         data = bytearray(GOOD)
         data[at // 8] ^= 1 << at % 8
         found.append(bytes(data))
@@ -131,6 +131,20 @@ def test_every_flipped_bit_is_found() -> None:
 def test_each_of_a_hundred_thousand_flipped_bits_is_found() -> None:
     for data in flips(100_000, seed=2):
         assert not verify(data, keyring=TRUSTED).ok
+
+
+def objects(value: Any) -> Iterator[Bundle]:
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(part)
+
+
+def test_a_name_that_is_added_anywhere_is_found() -> None:
+    for index in range(len(list(objects(bundle())))):
+        told = bundle()
+        list(objects(told))[index]["more"] = 1
+        assert not checked(told).ok, list(objects(bundle()))[index]
 
 
 def test_a_key_that_stands_twice_is_no_receipt() -> None:
