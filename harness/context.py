@@ -63,7 +63,6 @@ def request_for(
     limits: Limits,
     json_schema: JSONObject | None,
     cache_key: str,
-    max_output_tokens: int | None = None,
 ) -> ModelRequest:
     return ModelRequest.model_construct(
         model=wire_model,
@@ -72,7 +71,6 @@ def request_for(
         tools=tools_for(snapshot),
         json_schema=json_schema,
         parallel_tools=limits.parallel_tools,
-        max_output_tokens=max_output_tokens,
         cache_key=cache_key,
     )
 

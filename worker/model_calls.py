@@ -109,10 +109,9 @@ class ModelCalls(ports.ModelCalls):
         attempt = opened.attempt
         if attempt > MODEL_ATTEMPTS:
             return await self._give_up(turn, call_id, attempt, None)
-        request = await self._request(known, resolved, opened.output)
         with span("call", run_id=turn.run_id, call_id=call_id, model=resolved.name, attempt=attempt):
             deltas = Deltas(self._writer, turn.run_id, call_id, attempt, withhold=bool(watched))
-            answer = await self._stream(resolved, request, deltas, attempt)
+            answer = await self._stream(resolved, opened.request, deltas, attempt)
         if isinstance(answer.ending, StreamError):
             if answer.ending.retryable and attempt < MODEL_ATTEMPTS:
                 if governed is not None and not answer.ending.partial:
@@ -131,35 +130,40 @@ class ModelCalls(ports.ModelCalls):
         self, known: KnownRun, turn: ModelTurn, call_id: CallId, resolved: Resolved, governed: Governed | None
     ) -> "Begun | TurnAsked | TurnOver | None":
         """Under budgets the call is measured first, then paid for and begun in one transaction."""
-        record = known.record
+        record, run_id = known.record, turn.run_id
         if governed is None:
-            return await self._writer.commit(
-                lambda tx: _open(tx, record, turn, call_id, resolved), runs=[turn.run_id]
+            attempt = await self._writer.commit(
+                lambda tx: _enter(tx, record, turn) and _open(tx, record, turn, call_id, resolved),
+                runs=[run_id],
             )
+            return Begun(attempt, await self._request(known, resolved)) if attempt else None
         without = unpriced(governed, resolved)
         if without is not None:
             message = f"the budget {without.name!r} counts US dollars, and {resolved.name} has no known price"
             raise Refused("model.unpriced", message)
-        await self._writer.commit(lambda tx: _enter(tx, record, turn), runs=[turn.run_id])
-        size = estimate(await self._request(known, resolved, None), resolved)
+        if not await self._writer.commit(lambda tx: _enter(tx, record, turn), runs=[run_id]):
+            return None
+        request = await self._request(known, resolved)
+        size = estimate(request, resolved)
 
         def unit(tx: Tx) -> Begun | Busy | TurnAsked | TurnOver | None:
-            number = None if tx.ended(turn.run_id) else calls.next_attempt(tx, call_id)
+            number = None if tx.ended(run_id) else calls.next_attempt(tx, call_id)
             if number is None:
                 return None
             held = self._budgets.reserve(tx, record, governed, call_id, number, size)
             if not isinstance(held, Held):
                 return held
-            begun = _open(tx, record, turn, call_id, resolved)
-            return begun and Begun(begun.attempt, held.output)
+            attempt = _open(tx, record, turn, call_id, resolved)
+            limited = request.model_copy(update={"max_output_tokens": held.output})
+            return Begun(attempt, limited) if attempt else None
 
-        opened = await self._writer.commit(unit, runs=[turn.run_id])
+        opened = await self._writer.commit(unit, runs=[run_id])
         if isinstance(opened, Busy):
             message = "what is left of a budget is held by calls that are under way"
             raise Unavailable("quota.budget_held", message, retry_after=AGAIN_S)
         return opened
 
-    async def _request(self, known: KnownRun, resolved: Resolved, output: int | None) -> ModelRequest:
+    async def _request(self, known: KnownRun, resolved: Resolved) -> ModelRequest:
         record = known.record
         return context.request_for(
             known.snapshot,
@@ -169,7 +173,6 @@ class ModelCalls(ports.ModelCalls):
             limits=record.run.limits,
             json_schema=record.request.output.json_schema if record.request.output else None,
             cache_key=record.run.session_id,
-            max_output_tokens=output,
         )
 
     async def _stream(
@@ -271,10 +274,10 @@ class ModelCalls(ports.ModelCalls):
 
 @dataclass(frozen=True)
 class Begun:
-    """An attempt that may speak, with at most so much output where a budget governs it."""
+    """An attempt that may speak, and what it is to be asked."""
 
     attempt: int
-    output: int | None = None
+    request: ModelRequest
 
 
 def _enter(tx: Tx, record: RunRecord, turn: ModelTurn) -> bool:
@@ -287,11 +290,9 @@ def _enter(tx: Tx, record: RunRecord, turn: ModelTurn) -> bool:
     return True
 
 
-def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> Begun | None:
-    """None where the run has ended meanwhile, or the call has its answer."""
+def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved: Resolved) -> int | None:
+    """The number of the attempt that begins; None where the call has its answer."""
     run_id = turn.run_id
-    if not _enter(tx, record, turn):
-        return None
     steps.start(tx, run_id, turn.step, call_id)
     new = calls.NewCall(
         id=call_id,
@@ -304,8 +305,7 @@ def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved:
     )
     if calls.create(tx, new) and turn.step == 1:
         runs.set_model_facts(tx, run_id, primary_resolved_model=resolved.name)
-    attempt = calls.start_attempt(tx, call_id)
-    return None if attempt is None else Begun(attempt)
+    return calls.start_attempt(tx, call_id)
 
 
 def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> TurnResult:
