@@ -1,7 +1,7 @@
 """What a receipt keeps of the gate and the resolver, and the tree over the chains of a project (RFC 6962)."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from capabilities.gate import Allow, Ask, Deny, ToolCallFacts
 from capabilities.verdict import DecisionPoint, PolicyQuestion, Verdict
@@ -52,6 +52,29 @@ def ruled(
         question=_said(question) if question else None,
     )
     return answer.model_copy(update={"ruling": ruling})
+
+
+class Tree(NamedTuple):
+    """A Merkle tree that only grows, as far as its next root needs it: the roots of its full subtrees, the
+    largest first."""
+
+    size: int = 0
+    peaks: tuple[bytes, ...] = ()
+
+    def grown(self, leaf: bytes) -> "Tree":
+        peaks, full = [*self.peaks, leaf], self.size
+        while full & 1:
+            right = peaks.pop()
+            peaks[-1] = node_hash(peaks[-1], right)
+            full >>= 1
+        return Tree(self.size + 1, tuple(peaks))
+
+    def root(self) -> bytes:
+        """Of a tree that has at least one leaf."""
+        *larger, found = self.peaks
+        for peak in reversed(larger):
+            found = node_hash(peak, found)
+        return found
 
 
 def root(hashes: Sequence[bytes]) -> bytes:

@@ -3,11 +3,15 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from protocol.config import FormerKey
 from protocol.errors import InvalidRequest
 
 
@@ -34,6 +38,19 @@ class Signer:
 
     def sign(self, message: bytes) -> str:
         return base64.b64encode(self._key.sign(message)).decode()
+
+
+class TrustedKey(NamedTuple):
+    """A public key whose signatures an installation believes; none that was made since it was revoked."""
+
+    public_key: bytes
+    revoked_at: datetime | None = None
+
+
+def former_keys(declared: Sequence[FormerKey]) -> dict[str, TrustedKey]:
+    """The keys that signed before, by their ids."""
+    keys = (TrustedKey(base64.b64decode(key.public_key), key.revoked_at) for key in declared)
+    return {key_id(key.public_key): key for key in keys}
 
 
 def key_id(public_key: bytes) -> str:

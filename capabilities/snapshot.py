@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from capabilities.signing import Signer, key_id, signed_by
+from capabilities.signing import Signer, TrustedKey, key_id, signed_by
 from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
 from protocol.digest import canonical, digest, digest_bytes
 from protocol.ids import SnapshotId
@@ -42,13 +41,6 @@ def verify(snapshot: CapabilitySnapshot, public_key: bytes) -> Verified | NotVer
     if not signed_by(public_key, body, snapshot.signature):
         return NotVerified(reason="the signature does not fit the document")
     return Verified()
-
-
-class TrustedKey(NamedTuple):
-    """A public key whose signatures an installation believes; none that was made since it was revoked."""
-
-    public_key: bytes
-    revoked_at: datetime | None = None
 
 
 def verify_any(snapshot: CapabilitySnapshot, keys: Mapping[str, TrustedKey]) -> Verified | NotVerified:

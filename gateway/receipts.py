@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from capabilities.receipts import consistency, inclusion, root
-from capabilities.signing import key_id
+from capabilities.signing import former_keys
 from gateway.access import Admin, Reader
 from gateway.answers import JSON_TYPE
 from gateway.bodies import documented, read_body
@@ -109,8 +109,8 @@ async def get_keys(here: Here, caller: Reader) -> Response:
 
 def keyring_of(kept: dict[str, str], former: Sequence[FormerKey]) -> Part:
     """The keys that signed here with those that the configuration names, and which are revoked."""
-    named = {key_id(base64.b64decode(key.public_key)): key for key in former}
-    keys = kept | {name: key.public_key for name, key in named.items()}
+    named = former_keys(former)
+    keys = kept | {name: base64.b64encode(key.public_key).decode() for name, key in named.items()}
     times = {name: key.revoked_at for name, key in named.items()}
     return {"keys": keys, "revoked": {name: rfc3339(at) for name, at in times.items() if at is not None}}
 

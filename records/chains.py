@@ -74,10 +74,12 @@ class Chains:
             found = self._ends[run_id] = End(*row) if row else End(0, FIRST, None)
         return found
 
-    def store(self) -> None:
+    def store(self) -> bool:
+        """Whether a chain has come to an end that has to be signed."""
         if self._records:
             self._connection.execute(_ADD, self._records)
         if self._payloads:
             self._connection.execute(_ADD_PAYLOAD, self._payloads)
         for run_id in sorted(self._unsealed):
             insert_unless_there(self._connection, unsealed, {"run_id": run_id})
+        return bool(self._unsealed)

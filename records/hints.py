@@ -1,4 +1,5 @@
-"""The bus of hints: "run R's log has grown to N", "run R's inbox has grown". Never data.
+"""The bus of hints: "run R's log has grown to N", "run R's inbox has grown", "some run's end is to be
+signed". Never data.
 
 A hint may be lost; who follows looks by itself once a second. `publish` is called from the writer's thread
 right after a commit and neither blocks nor raises. Across the processes of one machine hints go by
@@ -8,15 +9,19 @@ right after a commit and neither blocks nor raises. Across the processes of one 
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import orjson
 
 from protocol.ids import RunId
 
-Topic = tuple[Literal["events", "inbox"], RunId]
+Kind = Literal["events", "inbox", "outbox", "unsealed", "sealed"]
+Topic = tuple[Kind, RunId]
 
-_KINDS: dict[str, Literal["events", "inbox"]] = {"e": "events", "i": "inbox"}
+SOME_RUN = RunId("*")
+"""Stands in topics that are about whichever run."""
+
+_KINDS: dict[str, Kind] = {kind[0]: kind for kind in get_args(Kind)}
 
 
 def encode(hints: Mapping[Topic, int], limit: int) -> list[bytes]:

@@ -20,11 +20,11 @@ _LISTENING = (
 _POST = insert(webhook_deliveries)
 
 
-def post(connection: Connection, now: datetime, events: Iterable[EventRow]) -> None:
-    """A delivery for each event of a transaction and each hook that wants it."""
+def post(connection: Connection, now: datetime, events: Iterable[EventRow]) -> bool:
+    """A delivery for each event of a transaction and each hook that wants it; whether there is any."""
     wanted = [event for event in events if event.type.startswith(FAMILIES)]
     if not wanted:
-        return
+        return False
     hooks = connection.execute(_LISTENING, {"ids": sorted({event.run_id for event in wanted})}).all()
     rows = [
         {
@@ -45,6 +45,7 @@ def post(connection: Connection, now: datetime, events: Iterable[EventRow]) -> N
     ]
     if rows:
         connection.execute(_POST, rows)
+    return bool(rows)
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:

@@ -60,17 +60,28 @@ def keep_run_head(tx: Tx, head: RunHead, signature: str) -> None:
     said = {"statement": canonical(head).decode(), "signature": signature}
     insert_unless_there(tx.connection, run_heads, row | said)
     tx.connection.execute(unsealed.delete().where(unsealed.c.run_id == head.run_id))
+    tx.hint(("sealed", head.run_id), head.ordinal)
 
 
-def grow(tx: Tx, project_id: ProjectId, added: Sequence[Leaf]) -> list[Leaf]:
-    """All leaves of a project's log with the new ones at its end, under the project's lock."""
+def lock_log(tx: Tx, project_id: ProjectId) -> int:
+    """How many leaves the project's log has; nobody else adds one before this transaction is over."""
     tx.connection.execute(select(projects.c.id).where(projects.c.id == project_id).with_for_update())
-    there = log(tx.connection, project_id)
-    known = {(leaf.run_id, leaf.ordinal) for leaf in there}
+    query = select(func.max(leaves.c.position)).where(leaves.c.project_id == project_id)
+    last = tx.connection.execute(query).scalar()
+    return 0 if last is None else last + 1
+
+
+def grow(tx: Tx, project_id: ProjectId, added: Sequence[Leaf], size: int) -> list[Leaf]:
+    """Under the log's lock: its leaves behind the first `size`, with the new ones at their end."""
+    there = log(tx.connection, project_id, size)
+    query = select(leaves.c.run_id, leaves.c.ordinal).where(
+        leaves.c.run_id.in_([one.run_id for one in added])
+    )
+    known = {tuple(row) for row in tx.connection.execute(query)}
     new = [leaf for leaf in added if (leaf.run_id, leaf.ordinal) not in known]
     rows = [
-        {"project_id": project_id, "position": len(there) + index, **leaf._asdict()}
-        for index, leaf in enumerate(new)
+        {"project_id": project_id, "position": position, **leaf._asdict()}
+        for position, leaf in enumerate(new, size + len(there))
     ]
     if rows:
         tx.connection.execute(insert(leaves), rows)
@@ -93,10 +104,11 @@ def keys(connection: Connection) -> dict[str, str]:
     return {row.key_id: row.public_key for row in connection.execute(query)}
 
 
-def log(connection: Connection, project_id: ProjectId) -> list[Leaf]:
+def log(connection: Connection, project_id: ProjectId, size: int = 0) -> list[Leaf]:
+    """The leaves behind the first `size`."""
     columns = (leaves.c.run_id, leaves.c.ordinal, leaves.c.hash)
-    query = select(*columns).where(leaves.c.project_id == project_id).order_by(leaves.c.position)
-    return [Leaf(*row) for row in connection.execute(query)]
+    query = select(*columns).where(leaves.c.project_id == project_id, leaves.c.position >= size)
+    return [Leaf(*row) for row in connection.execute(query.order_by(leaves.c.position))]
 
 
 def log_head(connection: Connection, project_id: ProjectId, size: int | None = None) -> Signed | None:

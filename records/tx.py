@@ -17,7 +17,7 @@ from protocol.noun import JSON, JSONObject, rfc3339
 from protocol.receipt import RecordKind
 from records import outbox
 from records.chains import Chains
-from records.hints import Topic
+from records.hints import SOME_RUN, Topic
 from records.link import EventRow, Link
 
 
@@ -88,8 +88,10 @@ class Tx:
         self._logs[run_id] = _Log(session_id, 0, ended=False)
 
     def commit(self) -> None:
-        self._chains.store()
-        outbox.post(self.connection, self.now, self._events)
+        if self._chains.store():
+            self.hints["unsealed", SOME_RUN] = 1
+        if outbox.post(self.connection, self.now, self._events):
+            self.hints["outbox", SOME_RUN] = 1
         ends = {event.run_id: event.seq for event in self._events}
         self._link.commit(self._events, [(seq, run_id) for run_id, seq in ends.items()], self.hints)
 

@@ -1,9 +1,10 @@
 """Webhooks and their deliveries: each is claimed for a while, tried, and told what became of it."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
 from protocol.ids import RunId
 from protocol.noun import Moment, Noun
@@ -30,6 +31,7 @@ _DUE = (
     .order_by(d.next_attempt_at, d.id)
     .limit(bindparam("most"))
 )
+_NEXT = select(func.min(d.next_attempt_at)).where(d.state == "pending")
 _ATTEMPT = update(webhook_deliveries).where(
     d.id == bindparam("of"), d.state == "pending", d.attempts == bindparam("before")
 )
@@ -126,9 +128,10 @@ def settle(tx: Tx, due: Due, tried: Tried) -> bool:
 # reading
 
 
-def any_due(connection: Connection) -> bool:
-    query = select(d.id).where(_PENDING).limit(1)
-    return connection.execute(query, {"now": now(connection)}).first() is not None
+def due_in(connection: Connection) -> float:
+    """In how many seconds there is something to be told; endless where nothing is pending."""
+    next_at = connection.execute(_NEXT).scalar()
+    return math.inf if next_at is None else (next_at - now(connection)).total_seconds()
 
 
 def get(connection: Connection, tenant: Tenant, name: str) -> Webhook | None:

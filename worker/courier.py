@@ -14,22 +14,19 @@ from collections.abc import Callable
 
 import orjson
 
-from protocol.errors import Fault, InvalidRequest, Refused
+from protocol.errors import InvalidRequest, Refused
 from protocol.secret import SecretRef
 from protocol.webhook import DeliveryEntry
 from providers.web.guard import Guard
 from providers.web.post import Poster
 from records import webhooks
 from records.database import Database
-from records.logs import logger
 from records.webhooks import Due, Tried
 from records.writer import Writer
 
 AT_ONCE = 16
-LOOK_EVERY_S = 1.0
+SOONEST_S, LOOK_EVERY_S = 0.05, 5.0
 LONGEST_ERROR = 500
-
-log = logger(__name__)
 
 
 class Courier:
@@ -49,18 +46,15 @@ class Courier:
         self._entry = entry
         self._poster = Poster(guard or Guard(entry.allow_private), seconds=entry.timeout_s)
 
-    async def deliver_for_ever(self) -> None:
-        while True:
-            try:
-                if await self.deliver() == AT_ONCE:
-                    continue
-            except Fault as fault:
-                log.warning("webhooks were not told", reason=fault.message)
-            await asyncio.sleep(LOOK_EVERY_S)
+    async def turn(self) -> float:
+        """Tell what is due; when the next is, or another courier's that died may be."""
+        if await self.deliver() == AT_ONCE:
+            return 0
+        return max(SOONEST_S, min(await self._database.read(webhooks.due_in), LOOK_EVERY_S))
 
     async def deliver(self) -> int:
         """How many were tried."""
-        if not await self._database.read(webhooks.any_due):
+        if await self._database.read(webhooks.due_in) > 0:
             return 0
         lease = 2 * self._entry.timeout_s + 10
         due = await self._writer.commit(lambda tx: webhooks.take(tx, AT_ONCE, lease))

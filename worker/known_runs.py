@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from capabilities.snapshot import NotVerified, TrustedKey, verify_any
+from capabilities.signing import TrustedKey
+from capabilities.snapshot import NotVerified, verify_any
 from protocol.capability import CapabilitySnapshot
 from protocol.checkpoint import Checkpoint
 from protocol.effect import EffectRow

@@ -1,27 +1,22 @@
 """The notary: signs the chains of runs that have ended, and the log of each project over them."""
 
-import asyncio
 import base64
 from collections.abc import Sequence
 
-from capabilities.receipts import root
+from capabilities.receipts import Tree
 from capabilities.signing import Signer
 from protocol.digest import canonical
-from protocol.errors import Fault
 from protocol.ids import ProjectId, RunId
 from protocol.noun import rfc3339
 from protocol.receipt import LogHead, RunHead, leaf_hash
 from records import receipt_heads
 from records.database import Database
-from records.logs import logger
 from records.receipt_heads import Leaf
 from records.tx import Tx
 from records.writer import Writer
 
 MOST = 500
-SECONDS = 0.5
-
-log = logger(__name__)
+LOOK_EVERY_S = 5.0
 
 
 class Notary:
@@ -31,38 +26,33 @@ class Notary:
         self._database = database
         self._writer = writer
         self._signer = signer
+        self._introduced = False
+        self._trees: dict[ProjectId, Tree] = {}
 
-    async def sign_for_ever(self) -> None:
-        known = False
-        while True:
-            try:
-                if not known:
-                    await self.introduce()
-                    known = True
-                await self.sign()
-            except Fault as fault:
-                log.warning("receipts wait to be signed", reason=str(fault))
-            await asyncio.sleep(SECONDS)
+    async def turn(self) -> float:
+        return 0 if await self.sign() == MOST else LOOK_EVERY_S
 
     async def introduce(self) -> None:
         """The public key is kept, so that whoever holds a receipt can be given it."""
-        await self._writer.commit(self._introduce)
+        public = base64.b64encode(self._signer.public_key).decode()
+        await self._writer.commit(lambda tx: receipt_heads.keep_key(tx, self._signer.key_id, public))
+        self._introduced = True
 
     async def sign(self) -> int:
         """How many chains were found without a signature, and have one now."""
+        if not self._introduced:
+            await self.introduce()
         due = await self._database.read(lambda connection: receipt_heads.to_sign(connection, MOST))
         for project_id in sorted({project for _, project in due}):
             mine = [run_id for run_id, project in due if project == project_id]
-            await self._writer.commit(lambda tx, p=project_id, m=mine: self._seal(tx, p, m), runs=mine)
+            self._trees[project_id] = await self._writer.commit(
+                lambda tx, p=project_id, m=mine: self._seal(tx, p, m), runs=mine
+            )
         return len(due)
 
-    def _introduce(self, tx: Tx) -> None:
-        public = base64.b64encode(self._signer.public_key).decode()
-        receipt_heads.keep_key(tx, self._signer.key_id, public)
-
-    def _seal(self, tx: Tx, project_id: ProjectId, run_ids: Sequence[RunId]) -> None:
+    def _seal(self, tx: Tx, project_id: ProjectId, run_ids: Sequence[RunId]) -> Tree:
+        """The project's tree with these ends in it; it is known from then on when this is committed."""
         at, added = rfc3339(tx.now), list[Leaf]()
-        self._introduce(tx)
         for run_id in run_ids:
             ordinal, end = receipt_heads.chain_end(tx, run_id)
             head = RunHead(
@@ -75,12 +65,17 @@ class Notary:
             )
             receipt_heads.keep_run_head(tx, head, self._signer.sign(canonical(head)))
             added.append(Leaf(run_id, ordinal, end))
-        grown = receipt_heads.grow(tx, project_id, added)
+        tree = self._trees.get(project_id, Tree())
+        if receipt_heads.lock_log(tx, project_id) < tree.size:
+            tree = Tree()  # the log is not the one that we knew
+        for leaf in receipt_heads.grow(tx, project_id, added, tree.size):
+            tree = tree.grown(leaf_hash(*leaf))
         head = LogHead(
             key_id=self._signer.key_id,
             project_id=project_id,
-            size=len(grown),
-            root="sha256:" + root([leaf_hash(*leaf) for leaf in grown]).hex(),
+            size=tree.size,
+            root="sha256:" + tree.root().hex(),
             at=at,
         )
         receipt_heads.keep_log_head(tx, head, self._signer.sign(canonical(head)))
+        return tree

@@ -1,8 +1,5 @@
 """Removes boxes: those that their runs gave back, and those that no row owns."""
 
-import asyncio
-
-from protocol.errors import Fault
 from protocol.target import BoxPlace
 from records import boxes
 from records.database import Database
@@ -22,13 +19,9 @@ class Reaper:
         self._host = host
         self._seconds = seconds
 
-    async def reap_for_ever(self) -> None:
-        while True:
-            try:
-                await self.reap()
-            except Fault as fault:
-                log.warning("reaping failed", reason=fault.message)
-            await asyncio.sleep(self._seconds)
+    async def turn(self) -> float:
+        await self.reap()
+        return self._seconds
 
     async def reap(self) -> None:
         for box in await self._database.read(boxes.to_reap):

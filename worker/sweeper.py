@@ -1,14 +1,11 @@
 """Repeats what got lost between a commit and the engine: starts, wake-ups, and workflows that failed."""
 
-import asyncio
-
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from harness.state import Ending
-from protocol.errors import Fault
 from protocol.ids import RunId
 from records import idempotency, inbox, runs
 from records.database import Database
@@ -33,19 +30,15 @@ class Sweeper:
         self._writer = writer
         self._client = client
         self._seconds = seconds
+        self._turns = 0
 
-    async def sweep_for_ever(self) -> None:
-        turn = 0
-        while True:
-            try:
-                await self.sweep()
-                if turn % LOOK_AT_WORKFLOWS_EVERY == LOOK_AT_WORKFLOWS_EVERY - 1:
-                    await self.bury()
-                    await self._writer.commit(idempotency.sweep)
-            except (Fault, RPCError) as error:
-                log.warning("sweep failed", reason=str(error))
-            turn += 1
-            await asyncio.sleep(self._seconds)
+    async def turn(self) -> float:
+        self._turns += 1
+        await self.sweep()
+        if self._turns % LOOK_AT_WORKFLOWS_EVERY == 0:
+            await self.bury()
+            await self._writer.commit(idempotency.sweep)
+        return self._seconds
 
     async def sweep(self) -> None:
         for run_id in await self._database.read(lambda c: runs.stale_starts(c, STALE_S)):

@@ -1,8 +1,6 @@
 """How the worker is put together: records, hosts, providers, and the bodies behind the ports."""
 
 import asyncio
-import base64
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +17,8 @@ from capabilities.counting import counting_definitions
 from capabilities.labels import LabelTable
 from capabilities.policy import Policy, shipped
 from capabilities.required import check_texts
-from capabilities.signing import Signer, key_id
-from capabilities.snapshot import TrustedKey
-from protocol.config import Config, FormerKey, TargetEntry
+from capabilities.signing import Signer, TrustedKey, former_keys
+from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
 from protocol.errors import Fault, InvalidRequest, TargetUnavailable
 from protocol.ids import fresh
@@ -33,6 +30,7 @@ from providers.registry import Registry
 from records import traces
 from records.bus import bus_for
 from records.database import Database
+from records.hints import SOME_RUN
 from records.logs import logger
 from records.memory import Memories
 from records.secrets import Secrets
@@ -59,6 +57,7 @@ from worker.model_calls import ModelCalls
 from worker.notary import Notary
 from worker.places import Places
 from worker.reaper import Reaper
+from worker.rounds import Rounds
 from worker.runs import Authority, Runs
 from worker.safety import Safety
 from worker.settings import Settings
@@ -116,12 +115,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         host_worker = asyncio.create_task(parts.serve_host(client))
         behind = [
             host_worker,
-            asyncio.create_task(parts.notary.sign_for_ever()),
-            asyncio.create_task(Sweeper(database, writer, client, settings.sweep_seconds).sweep_for_ever()),
-            asyncio.create_task(
-                Courier(database, writer, secrets.resolve, config.webhook_delivery).deliver_for_ever()
-            ),
-            asyncio.create_task(Reaper(database, writer, host, settings.reap_seconds).reap_for_ever()),
+            *(asyncio.create_task(each.go(hints)) for each in parts.rounds(client)),
         ]
         async with parts.main_worker(client):
             log.info("ready", queue=WORKER_QUEUE)
@@ -149,6 +143,7 @@ class Parts:
         inflight: InFlight,
     ) -> None:
         self._settings = settings
+        self._database, self._writer = database, writer
         self._host = host
         self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
@@ -165,7 +160,9 @@ class Parts:
         shadow = Shadow(database, writer, candidate)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         self.notary = Notary(database, writer, signer)
-        known, heads = KnownRuns(database, _trusted(signer, config.signing.former)), Heads(database)
+        self.courier = Courier(database, writer, secrets.resolve, config.webhook_delivery)
+        trusted = {signer.key_id: TrustedKey(signer.public_key), **former_keys(config.signing.former)}
+        known, heads = KnownRuns(database, trusted), Heads(database)
         forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)
         workbench = Workbench(
             places,
@@ -250,6 +247,18 @@ class Parts:
             await self._warm()
             await asyncio.Event().wait()
 
+    def rounds(self, client: Client) -> list[Rounds]:
+        """What is done again and again behind the ports."""
+        settings, database, writer = self._settings, self._database, self._writer
+        sweeper = Sweeper(database, writer, client, settings.sweep_seconds)
+        reaper = Reaper(database, writer, self._host, settings.reap_seconds)
+        return [
+            Rounds("sign receipts", self.notary.turn, topic=("unsealed", SOME_RUN)),
+            Rounds("tell webhooks", self.courier.turn, topic=("outbox", SOME_RUN)),
+            Rounds("sweep", sweeper.turn, settings.sweep_seconds),
+            Rounds("reap", reaper.turn, settings.reap_seconds),
+        ]
+
     async def _warm(self) -> None:
         for entry in self._targets:
             spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
@@ -297,15 +306,6 @@ def _memory(config: Config, secrets: Secrets, database: Database, writer: Writer
     if entry is None:
         return Memories(database, writer)
     return HttpMemory(entry.url, lambda: secrets.resolve(entry.apiKeyRef))
-
-
-def _trusted(signer: Signer, former: Sequence[FormerKey]) -> dict[str, TrustedKey]:
-    """The key that signs now, and those that did."""
-    keys = {signer.key_id: TrustedKey(signer.public_key)}
-    for key in former:
-        public_key = base64.b64decode(key.public_key)
-        keys[key_id(public_key)] = TrustedKey(public_key, key.revoked_at)
-    return keys
 
 
 def _counting(config: Config, base_dir: Path) -> dict[str, Act]:

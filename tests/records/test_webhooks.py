@@ -10,7 +10,7 @@ from protocol.secret import SecretRef
 from protocol.webhook import Delivery, Webhook, WebhookEntry
 from records import projects, webhooks
 from records.database import Database
-from records.hints import Hints
+from records.hints import SOME_RUN, Hints
 from records.paging import PageRequest
 from records.run_end import RunOutcome, end
 from records.tx import Tx
@@ -56,6 +56,18 @@ async def test_each_event_that_a_hook_wants_is_kept_with_it(world: World) -> Non
         name for name in log if name.startswith("run.")
     }
     assert len({entry.id for entry in kept}) == len(kept)
+
+
+async def test_couriers_and_notaries_are_woken_by_what_is_theirs(world: World, hints: Hints) -> None:
+    run_id = await world.run()
+    done = RunOutcome(status="completed", stop_reason="end_turn")
+    with hints.subscribe(("outbox", SOME_RUN)) as told, hints.subscribe(("unsealed", SOME_RUN)) as ended:
+        await world.commit(lambda tx: end(tx, run_id, done), run_id)
+        assert await ended.wait(0, 30)
+        assert told.number == 0
+        await hook(world, "run.created")
+        await world.run()
+        assert await told.wait(0, 30)
 
 
 async def test_what_is_not_committed_is_not_told(world: World) -> None:
@@ -120,7 +132,7 @@ async def test_what_was_tried_for_the_last_time_is_given_up(world: World) -> Non
     await world.commit(lambda tx: webhooks.settle(tx, due, Tried(status=500, error="HTTP 500")))
     [entry] = await outbox(world)
     assert (entry.state, entry.attempts, entry.last_error) == ("given_up", 2, "HTTP 500")
-    assert not await world.read(webhooks.any_due)
+    assert await world.read(webhooks.due_in) > 0
 
 
 async def test_a_removed_hook_takes_its_outbox_with_it(world: World) -> None:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from capabilities.signing import Signer, generate, key_id, signed_by
-from capabilities.snapshot import NotVerified, TrustedKey, Verified, seal, verify, verify_any
+from capabilities.signing import Signer, TrustedKey, generate, key_id, signed_by
+from capabilities.snapshot import NotVerified, Verified, seal, verify, verify_any
 from protocol.capability import CapabilitySnapshot, Denial, SnapshotDocument
 from protocol.digest import digest
 from protocol.errors import InvalidRequest
