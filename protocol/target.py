@@ -69,9 +69,13 @@ class BoxLimits(Noun):
 
 
 class BoxSpec(Noun):
+    """`door` is the folder of the egress proxy's socket for this box, on the engine's machine; a box without
+    one reaches nothing."""
+
     image: str
     limits: BoxLimits = BoxLimits()
     runtime: str = ""
+    door: str = ""
 
 
 class BoxPlace(Noun):

@@ -85,21 +85,14 @@ class DockerHost:
         for container, known in self._handed_out.items():
             if known == box:
                 return self._place(container, image, key)
-        member = self._pool.take(key)
+        member = None if spec.door else self._pool.take(key)
         if member is not None:
             self._handed_out[member.container] = box
             self._attachments[member.container] = _done(member.attachment)
             self._later(self._settle(member, box))
             return self._place(member.container, image, key)
         labels = {INSTALLATION: self._label, "rhone.box": box}
-        options = options_of(
-            image=image,
-            limits=spec.limits,
-            runtime=spec.runtime,
-            agent=self._agent,
-            labels=labels,
-            pooled=False,
-        )
+        options = options_of(spec, image=image, agent=self._agent, labels=labels, pooled=False)
         return self._place(await self._engine.run(_PREFIX + box, options), image, key)
 
     async def warm(self, spec: BoxSpec) -> None:
@@ -184,7 +177,7 @@ class DockerHost:
             self._images[spec.image] = (now, image)
         wanted = [image, spec.limits.model_dump(), spec.runtime, self._agent_digest]
         key = digest(wanted)
-        self._kinds[key] = (spec, image)
+        self._kinds[key] = (spec.model_copy(update={"door": ""}), image)
         while len(self._kinds) > _KINDS_REMEMBERED:
             del self._kinds[next(iter(self._kinds))]
         return key, image
@@ -235,14 +228,7 @@ class DockerHost:
     async def _make(self, key: str) -> Member:
         spec, image = self._kinds[key]
         labels = {INSTALLATION: self._label, "rhone.pool": key}
-        options = options_of(
-            image=image,
-            limits=spec.limits,
-            runtime=spec.runtime,
-            agent=self._agent,
-            labels=labels,
-            pooled=True,
-        )
+        options = options_of(spec, image=image, agent=self._agent, labels=labels, pooled=True)
         container = await self._engine.run(_POOLED + os.urandom(8).hex(), options)
         try:
             return Member(container, await self._open(container))

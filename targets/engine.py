@@ -14,7 +14,7 @@ from docker.types import LogConfig, Mount, Ulimit
 from requests.exceptions import RequestException
 
 from protocol.errors import TargetLost, TargetRefused, TargetUnavailable
-from protocol.target import BoxLimits
+from protocol.target import BoxSpec
 from targets.agent import AGENT
 from targets.target import ROOT
 
@@ -24,6 +24,8 @@ _SECONDS = 60
 _RESERVE_MB = 16
 INSTALLATION = "rhone.installation"
 REMOVALS = 3
+DOOR = "/rhone-egress"
+"""Where the folder of a box's one way out is mounted; its agent relays to the socket in it."""
 
 
 class Engine:
@@ -153,9 +155,10 @@ class Engine:
 
 
 def options_of(
-    *, image: str, limits: BoxLimits, runtime: str, agent: Path, labels: dict[str, str], pooled: bool
+    spec: BoxSpec, *, image: str, agent: Path, labels: dict[str, str], pooled: bool
 ) -> dict[str, Any]:
     """The container that a box is. Everything that is not granted here is refused by the kernel."""
+    limits = spec.limits
     small = max(limits.memory_mb // 8, 4)
     sizes = {ROOT: limits.disk_mb, "/spool": small, "/tmp": small, "/home/agent": small}
     if sum(sizes.values()) + _RESERVE_MB > limits.memory_mb:
@@ -174,7 +177,7 @@ def options_of(
         "labels": labels,
         "host": {
             "auto_remove": True,
-            "runtime": runtime or None,
+            "runtime": spec.runtime or None,
             "network_mode": "none",
             "ipc_mode": "private",
             "read_only": True,
@@ -188,7 +191,11 @@ def options_of(
             "ulimits": [Ulimit(name="nofile", soft=4096, hard=16384), Ulimit(name="core", soft=0, hard=0)],
             "log_config": LogConfig(type="none"),
             "tmpfs": {name: _tmpfs(name, size) for name, size in sizes.items()},
-            "mounts": [Mount(AGENT, str(agent.resolve()), type="bind", read_only=True)],
+            "mounts": [
+                Mount(inside, outside, type="bind", read_only=True)
+                for inside, outside in ((AGENT, str(agent.resolve())), (DOOR, spec.door))
+                if outside
+            ],
         },
     }
 

@@ -38,6 +38,9 @@ func serve(pooled bool) error {
 	if err != nil {
 		return err
 	}
+	if err := relay(); err != nil {
+		return err
+	}
 	s := &server{
 		box: &box{
 			root:       work,
