@@ -43,14 +43,28 @@ async def measure(scale: Scale) -> list[Row]:
         cancelled.append(Pair(bare.cancelled_s, ours.cancelled_s))
     runs = f"{count:,} waiting runs"
     return [
-        Row(f"{runs}: the engine's memory a run : a bare workflow that waits", "kB", tuple(memory), LIMIT),
+        Row(
+            f"{runs}: the engine's memory a run : a bare workflow that waits",
+            "kB",
+            tuple(memory),
+            LIMIT,
+            "a run that waits has a model's turn and a prepared call behind it, the bare workflow nothing: the "
+            "engine keeps the longer history in memory",
+        ),
         Row(
             f"{runs}: a core's share while nothing happens : the same with bare workflows",
             "%",
             tuple(idle),
             (Goal("<=", 6.0, of="ours"),),
         ),
-        Row(f"{runs}: all cancelled : bare workflows with one activity each", "s", tuple(cancelled), LIMIT),
+        Row(
+            f"{runs}: all cancelled : bare workflows with one activity each",
+            "s",
+            tuple(cancelled),
+            LIMIT,
+            "a cancel is a committed request over HTTP and the words of it are read by the story; the end closes "
+            "checkpoint, receipt and log in one more commit. Both sides use all cores meanwhile",
+        ),
     ]
 
 
