@@ -48,8 +48,8 @@ async def measure(scale: Scale) -> list[Row]:
             "kB",
             tuple(memory),
             LIMIT,
-            "a run that waits has a model's turn and a prepared call behind it, the bare workflow nothing: the "
-            "engine keeps the longer history in memory",
+            "a run that waits has a model's turn and a prepared call behind it, the bare workflow nothing: "
+            "the engine keeps the longer history in memory",
         ),
         Row(
             f"{runs}: a core's share while nothing happens : the same with bare workflows",
@@ -62,8 +62,8 @@ async def measure(scale: Scale) -> list[Row]:
             "s",
             tuple(cancelled),
             LIMIT,
-            "a cancel is a committed request over HTTP and the words of it are read by the story; the end closes "
-            "checkpoint, receipt and log in one more commit. Both sides use all cores meanwhile",
+            "a cancel is a committed request over HTTP and the words of it are read by the story; the end "
+            "closes checkpoint, receipt and log in one more commit. Both sides use all cores meanwhile",
         ),
     ]
 
