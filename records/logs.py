@@ -1,5 +1,6 @@
 """Log lines of every process: one JSON object each, with request and run ids, secrets masked by value."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
@@ -16,7 +17,11 @@ def configure(process: str, redact: Redact, *, level: int = logging.INFO) -> Non
     """Send structlog and the standard library's loggers to standard error as JSON lines."""
 
     def render(_: Any, __: str, line: MutableMapping[str, Any]) -> str:
-        return redact(orjson.dumps(line, default=str).decode())
+        try:
+            text = orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:  # half a surrogate pair, or a number that is too large
+            text = json.dumps(line, default=str)
+        return redact(text)
 
     shared = [
         structlog.contextvars.merge_contextvars,

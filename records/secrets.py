@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from protocol.errors import InvalidRequest
+from protocol.mask import SHORTEST, Mask
 from protocol.secret import SecretRef
-
-MASK = "[redacted]"
-SHORTEST = 6  # a shorter value would mask ordinary words
 
 
 class Secrets:
@@ -16,7 +14,7 @@ class Secrets:
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
         self._data = data
         self._environment = environment
-        self._values: list[str] = []
+        self._masks: dict[str, Mask] = {}
 
     def resolve(self, reference: SecretRef) -> str:
         """The secret's value; from now on `redact` masks it."""
@@ -37,12 +35,13 @@ class Secrets:
 
     def mask(self, value: str) -> None:
         """Have a value masked that was not resolved here."""
-        if len(value) >= SHORTEST and value not in self._values:
-            self._values = sorted([*self._values, value], key=len, reverse=True)
+        if len(value) >= SHORTEST and value not in self._masks:
+            masks = {**self._masks, value: Mask(value)}
+            self._masks = dict(sorted(masks.items(), key=lambda one: len(one[0]), reverse=True))
 
     def redact(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, MASK)
+        for mask in self._masks.values():
+            text = mask.out_of(text)
         return text
 
     def _file(self, name: str) -> str:
