@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.figures import Goal, Row, alone, percentile
 from bench.scale import Scale
 from protocol.vault import VaultEntry
-from providers.vaults.vault import FolderVault
+from providers.vaults.vault import IndexedVault, folder_vault
 
 NOTES = 5_000
 WORDS = 20_000
@@ -41,12 +41,12 @@ async def measure(scale: Scale) -> list[Row]:
     ]
 
 
-def _vault(root: Path) -> FolderVault:
+def _vault(root: Path) -> IndexedVault:
     """As a process that has just begun opens it."""
-    return FolderVault(VaultEntry(kind="obsidian", path="vault"), root, root.parent / "index.db")
+    return folder_vault(VaultEntry(kind="obsidian", path="vault"), root, root.parent / "index.db")
 
 
-async def _timed(vault: FolderVault, query: str) -> float:
+async def _timed(vault: IndexedVault, query: str) -> float:
     began = time.perf_counter()
     await vault.search(query, 10)
     return 1000 * (time.perf_counter() - began)

@@ -16,7 +16,7 @@ def parse_config(text: str, *, name: str = "rhone.toml") -> Config:
     except tomllib.TOMLDecodeError as error:
         raise InvalidRequest("config.not_toml", f"{name}: {error}") from error
     try:
-        return Config.model_validate(table)
+        config = Config.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         location = first["loc"]
@@ -24,6 +24,14 @@ def parse_config(text: str, *, name: str = "rhone.toml") -> Config:
         line = _line_of(text, tuple(str(part) for part in location))
         message = f"{name}, line {line}: {path_of(location)}: {what}"
         raise InvalidRequest("config.invalid", message, param=path_of(location)) from error
+    for vault, entry in config.vaults.items():
+        if entry.server is not None and entry.server not in config.mcp_servers:
+            location = ("vaults", vault, "server")
+            line, known = _line_of(text, location), ", ".join(sorted(config.mcp_servers)) or "none"
+            what = f"there is no MCP server {entry.server!r}; declared are: {known}"
+            message = f"{name}, line {line}: {path_of(location)}: {what}"
+            raise InvalidRequest("config.invalid", message, param=path_of(location))
+    return config
 
 
 def _line_of(text: str, path: tuple[str, ...]) -> int:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from protocol.mcp import ServerName
 from protocol.noun import JSONObject, Noun
 
 VaultName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -11,10 +12,18 @@ VaultKind = Literal["obsidian", "logseq", "docs"]
 
 
 class VaultEntry(Noun):
-    """A vault of `rhone.toml`; a relative `path` begins where that file lies."""
+    """A vault of `rhone.toml`: the folder `path` (a relative one begins where that file lies), or the text
+    resources of the MCP server `server`."""
 
     kind: VaultKind
-    path: str
+    path: str | None = None
+    server: ServerName | None = None
+
+    @model_validator(mode="after")
+    def _lies_somewhere(self) -> "VaultEntry":
+        if (self.path is None) == (self.server is None):
+            raise ValueError("`path` or `server`, one of them")
+        return self
 
 
 class Link(Noun):

@@ -1,8 +1,5 @@
 """Vaults as a source of capabilities: granted by the name that they are declared under."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from capabilities.catalogue import Catalogue
 from capabilities.catalogue_vaults import VAULT_PATCH
 from capabilities.offer import Missing, Offer, Offered
@@ -12,22 +9,17 @@ from protocol.digest import digest_bytes
 from protocol.errors import Refused
 from protocol.noun import JSONObject
 from protocol.tool import ToolDefinition, ToolSource
-from protocol.vault import Link, NoteText, VaultEntry
-from providers.vaults.vault import FolderVault, Vault
+from protocol.vault import Link, NoteText
+from providers.vaults.vault import Vault
 from records.run_record import RunRecord
 from worker.act import Act, Doing, Prepared, Result, cut, failure
 from worker.known_runs import KnownRun
 from worker.patch import patched
+from worker.untrusted import framed
+from worker.vaults import Vaults
 
 LISTED = 500
 HITS = 10
-
-
-def open_vaults(entries: Mapping[str, VaultEntry], base_dir: Path, data: Path) -> dict[str, Vault]:
-    return {
-        name: FolderVault(entry, base_dir / entry.path, data / "vaults" / f"{name}.db")
-        for name, entry in entries.items()
-    }
 
 
 class VaultSource:
@@ -36,16 +28,16 @@ class VaultSource:
     kinds = frozenset({"vault"})
     serves: ToolSource = "vault"
 
-    def __init__(self, vaults: Mapping[str, Vault], catalogue: Catalogue) -> None:
+    def __init__(self, vaults: Vaults, catalogue: Catalogue) -> None:
         self._vaults = vaults
         self._catalogue = catalogue
 
     async def offers(self, record: RunRecord, capability: Capability) -> Offered:
         assert isinstance(capability, VaultCapability)
         name = capability.name
-        vault = self._vaults.get(name)
-        if vault is None:
-            reason = f"there is no vault {name!r}; declared are: {', '.join(sorted(self._vaults)) or 'none'}"
+        entry, digest = self._vaults.entry(name), self._vaults.digest_of(name)
+        if entry is None or digest is None:
+            reason = f"there is no vault {name!r}; declared are: {', '.join(self._vaults.names) or 'none'}"
             return (Missing(name=f"vault:{name}", rule="vault.unknown", reason=reason),)
         definition = ToolDefinition(
             name=f"vault:{name}",
@@ -59,8 +51,8 @@ class VaultSource:
             name=definition.name,
             source_identity="rhone:vaults",
             definition=definition,
-            digest=vault.digest,
-            attributes={"vault": name},
+            digest=digest,
+            attributes={"vault": name} | ({"server": entry.server} if entry.server else {}),
         )
         return (offer,)
 
@@ -77,10 +69,10 @@ class VaultSource:
         grant = resource_of(known.snapshot, doing.grant, doing.execution.arguments)
         if grant is None:
             raise Refused("vault.not_granted", "the call names no vault of this run")
-        vault = self._vaults.get(grant.attributes["vault"])
-        if vault is None or vault.digest != grant.definition_digest:
+        name = grant.attributes["vault"]
+        if self._vaults.digest_of(name) != grant.definition_digest:
             raise Refused("vault.changed", f"{grant.name} is declared otherwise than when it was granted")
-        return vault
+        return self._vaults.opened(known.record.run.id, name)
 
 
 class Reading:
@@ -96,6 +88,13 @@ class Reading:
 
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
         vault = self._source.granted(self._known, doing)
+        read = await self._read(vault, doing)
+        if "untrusted" not in vault.labels:
+            return read
+        text = framed(f"the vault {doing.execution.arguments['vault']}", read.text)
+        return read.model_copy(update={"text": text, "labels": vault.labels})
+
+    async def _read(self, vault: Vault, doing: Doing) -> Result:
         said = doing.execution.arguments
         match doing.execution.tool:
             case "vault_list":

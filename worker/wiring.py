@@ -67,7 +67,8 @@ from worker.sources import Sources
 from worker.spending import Spending
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
-from worker.vault_source import VaultSource, open_vaults
+from worker.vault_source import VaultSource
+from worker.vaults import Vaults
 from worker.web_acts import web_acts
 from worker.workbench import RecordedOutput, Workbench
 from workflows.look import LookWorkflow
@@ -152,7 +153,7 @@ class Parts:
         self.mcp = Servers(config.mcp_servers, secrets.resolve)
         memory = MemorySource(_memory(config, secrets, database, writer), database)
         places = Places(database, host)
-        vaults = VaultSource(open_vaults(config.vaults, base_dir, settings.data), catalogue)
+        vaults = VaultSource(Vaults(config.vaults, base_dir, settings.data, self.mcp), catalogue)
         skill_source = SkillSource(database, writer, places, catalogue)
         sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source, vaults])
         policy = policy_of(config.policies.files, base_dir)

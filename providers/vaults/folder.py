@@ -33,6 +33,9 @@ class Folder:
         self._root = root
         self._suffixes = suffixes
 
+    async def refresh(self) -> None:
+        """The files are what they are."""
+
     def walk(self) -> Iterator[Seen]:
         try:
             yield from self._walk(self._root, "", 0)

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from protocol.digest import digest_bytes
 from protocol.errors import NotFound, Refused, TooLarge
 from protocol.vault import Found, Link, Listed, Note
-from providers.vaults.folder import Folder, Seen
+from providers.vaults.folder import Seen
 
 FRESH_S = 1.0
 """So long an answer may be behind the files."""
@@ -48,16 +49,33 @@ _WORD = re.compile(r"\w+")
 _MOST_WORDS = 16
 
 
+class Notes(Protocol):
+    """Where the notes of a vault lie."""
+
+    async def refresh(self) -> None:
+        """Before they are asked for: take in what changed elsewhere."""
+        ...
+
+    def walk(self) -> Iterator[Seen]: ...
+
+    def read(self, path: str) -> bytes: ...
+
+    def write(self, path: str, content: bytes, *, expected: str | None) -> None: ...
+
+
 class Index:
     """One file of SQLite with FTS5; the processes of a machine may share it."""
 
-    def __init__(self, file: Path, folder: Folder, parse: Callable[[str, str], Note]) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, file: Path | None, folder: Notes, parse: Callable[[str, str], Note]) -> None:
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._parse = parse
         self._lock = threading.Lock()
         self._checked = -FRESH_S
-        self._db = sqlite3.connect(file, timeout=10, check_same_thread=False, isolation_level=None)
+        self._db = sqlite3.connect(
+            file or ":memory:", timeout=10, check_same_thread=False, isolation_level=None
+        )
         self._db.executescript(_TABLES)
 
     def close(self) -> None:

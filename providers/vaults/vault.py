@@ -7,10 +7,12 @@ from typing import Protocol, TypeVar
 
 from protocol.digest import digest, digest_bytes
 from protocol.errors import InvalidRequest, NotFound
+from protocol.label import Label
 from protocol.vault import Found, Link, Listed, Note, NoteText, VaultEntry
 from providers.vaults import logseq, markdown
 from providers.vaults.folder import Folder
-from providers.vaults.index import Index
+from providers.vaults.index import Index, Notes
+from providers.vaults.resources import ResourceNotes, Store
 
 T = TypeVar("T")
 
@@ -27,6 +29,11 @@ class Vault(Protocol):
     @property
     def digest(self) -> str:
         """Of its declaration; what is in it changes as people write."""
+        ...
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The taint that whatever is read in it carries, beside what the table of labels says."""
         ...
 
     async def list_notes(self, folder: str, limit: int, *, tag: str | None) -> list[Listed]: ...
@@ -48,15 +55,25 @@ class Vault(Protocol):
         ...
 
 
-class FolderVault:
+def folder_vault(entry: VaultEntry, root: Path, index: Path) -> "IndexedVault":
     """A vault in a folder, indexed beside the records of this machine."""
+    return IndexedVault(entry, Folder(root, _READERS[entry.kind][1]), index)
 
-    def __init__(self, entry: VaultEntry, root: Path, index: Path) -> None:
+
+def resource_vault(entry: VaultEntry, store: Store) -> "IndexedVault":
+    """A vault behind a server, as one run sees it."""
+    return IndexedVault(entry, ResourceNotes(store, _READERS[entry.kind][1]), None)
+
+
+class IndexedVault:
+    """Notes that lie somewhere, and the index over them; None keeps that in memory."""
+
+    def __init__(self, entry: VaultEntry, notes: Notes, index: Path | None) -> None:
         self.digest = digest(entry)
+        self.labels: tuple[Label, ...] = () if entry.server is None else ("untrusted",)
         self._kind = entry.kind
-        self._root = root
-        self._parse, suffixes = _READERS[entry.kind]
-        self._folder = Folder(root, suffixes)
+        self._parse = _READERS[entry.kind][0]
+        self._notes = notes
         self._file = index
         self._opened: Index | None = None
 
@@ -74,17 +91,19 @@ class FolderVault:
         return await self._asked(lambda index: index.backlinks(self._path(index, name), limit))
 
     async def bytes_of(self, path: str) -> bytes | None:
+        await self._notes.refresh()
         try:
-            return await asyncio.to_thread(self._folder.read, path)
+            return await asyncio.to_thread(self._notes.read, path)
         except NotFound:
             return None
 
     async def write(self, path: str, content: bytes, *, expected: str | None) -> None:
-        await asyncio.to_thread(self._folder.write, path, content, expected=expected)
+        await asyncio.to_thread(self._notes.write, path, content, expected=expected)
 
     async def _asked(self, ask: Callable[[Index], T]) -> T:
+        await self._notes.refresh()
         if self._opened is None:
-            self._opened = Index(self._file, self._folder, self._parse)
+            self._opened = Index(self._file, self._notes, self._parse)
         return await asyncio.to_thread(ask, self._opened)
 
     def _read(self, index: Index, name: str) -> NoteText:
@@ -93,7 +112,7 @@ class FolderVault:
             return self._block(index, name[2:-2])
         named, _, fragment = name.partition("#")
         path = self._path(index, named)
-        data = self._folder.read(path)
+        data = self._notes.read(path)
         text = data.decode(errors="replace")
         part = text
         if fragment:
@@ -107,7 +126,7 @@ class FolderVault:
         path = index.note_with_block(block)
         if path is None:
             raise NotFound("vault.no_part", f"there is no block {block[:200]!r}", param="note")
-        data = self._folder.read(path)
+        data = self._notes.read(path)
         text = data.decode(errors="replace")
         return self._told(index, path, data, text, self._parse(path, text).blocks.get(block, ""))
 
@@ -130,7 +149,7 @@ class FolderVault:
         if found is not None:
             return found
         try:
-            self._folder.read(name)
+            self._notes.read(name)
         except InvalidRequest:
             if "/" in name or "\\" in name or "\0" in name or name.startswith("."):
                 raise

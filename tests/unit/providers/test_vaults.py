@@ -12,7 +12,7 @@ from protocol.vault import Link, Note, VaultEntry, VaultKind
 from providers.vaults import index
 from providers.vaults.logseq import logseq
 from providers.vaults.markdown import obsidian, part_of
-from providers.vaults.vault import FolderVault
+from providers.vaults.vault import IndexedVault, folder_vault
 
 OBSIDIAN = {
     "Home.md": "---\naliases: [Start, The beginning]\ntags: index\nrank: 1\n---\n# Home\n"
@@ -37,12 +37,12 @@ DOCS = {
 }
 
 
-def vault(folder: Path, kind: VaultKind, files: dict[str, str]) -> FolderVault:
+def vault(folder: Path, kind: VaultKind, files: dict[str, str]) -> IndexedVault:
     root = folder / "vault"
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return FolderVault(VaultEntry(kind=kind, path="vault"), root, folder / "index.db")
+    return folder_vault(VaultEntry(kind=kind, path="vault"), root, folder / "index.db")
 
 
 def test_a_note_of_obsidian_tells_its_properties_links_tags_and_blocks() -> None:
@@ -155,7 +155,7 @@ async def test_the_index_follows_the_files(tmp_path: Path) -> None:
 
     async def hits(word: str) -> list[str]:
         """As a process that has just begun sees it."""
-        return [one.path for one in await FolderVault(entry, root, tmp_path / "index.db").search(word, 9)]
+        return [one.path for one in await folder_vault(entry, root, tmp_path / "index.db").search(word, 9)]
 
     assert await hits("hemp") == ["notes.txt"]
     (root / "notes.txt").write_text("plain words about jute, and more of them\n")
