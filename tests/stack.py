@@ -7,7 +7,6 @@ records, and wakes workflows. Everything else is the product's own processes.
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +48,8 @@ from records.run_record import RunRecord
 from records.tx import Tx
 from records.writer import Writer
 from targets.memory import Counted, CountingTools
+from tests import migrated
+from tests.nursery import nursery
 from tests.processes import Process, until
 from tests.temporal_server import TemporalServer
 from worker.failpoints import Point
@@ -58,7 +59,6 @@ from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
 
 T = TypeVar("T")
 Event = dict[str, Any]
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 CONFIG = """\
 counting_tools = "counts"
@@ -111,8 +111,8 @@ class Stack:
         (self.data / "script.toml").write_text(self._script)
         (self.data / "policy.cedar").write_text(POLICY)
         (self.data / "rhone.toml").write_text(CONFIG + "\n" + "\n".join(self._tables.values()))
+        migrated.put(self.data / "rhone.db")
         self.database = Database.open(f"sqlite:///{self.data / 'rhone.db'}", self.data / "blobs")
-        self.database.migrate()
         self.hints = bus_for(self.database.url, self.data / "hints")
         await self.hints.start()
         self.writer = Writer(self.database, self.hints)
@@ -145,10 +145,8 @@ class Stack:
             "RHONE_TEMPORAL_NAMESPACE": self.namespace,
             "RHONE_FAILPOINTS": str(self.failpoints),
             "RHONE_REAP_SECONDS": "1",
-            "PYTHONPATH": str(CHECKOUT),
         }
-        argv = (sys.executable, "-m", "worker.main")
-        worker = Process(argv, log, os.environ | ours | environment)
+        worker = nursery().start("worker", log, os.environ | ours | environment)
         self.workers.append(worker)
         ready = f'"queue":"{WORKER_QUEUE}"'
         await until(

@@ -14,10 +14,10 @@ from temporalio.service import RPCError
 
 from cli.home import Home
 from cli.supervise.stack import Place, temporal
-from tests.processes import Process, until
+from tests.processes import Program, until
 
 RETENTION = Duration(seconds=24 * 3600)
-COMES_UP_S = 30.0
+COMES_UP_S = 60.0
 _NUMBERS = count(1)
 
 
@@ -64,8 +64,8 @@ class TemporalServer:
         )
         return name
 
-    def _started(self) -> Process:
-        return Process(self._argv, self._log, self._environment)
+    def _started(self) -> Program:
+        return Program(self._argv, self._log, self._environment)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

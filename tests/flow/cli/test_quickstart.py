@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Process, until
+from tests.processes import Program, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.temporal, pytest.mark.slow]
 
@@ -44,7 +44,7 @@ async def test_the_commands_of_the_page_end_in_a_decided_approval(shell: Shell, 
     assert setup.startswith("make setup\n")
     assert shell.run(configure).returncode == 0
     argv = ["bash", "-c", f"exec {start.strip().removesuffix('&')}"]
-    stack = Process(argv, tmp_path / "up.log", shell.environment)
+    stack = Program(argv, tmp_path / "up.log", shell.environment)
     try:
         await until((tmp_path / "address").exists, 60, "it does not come up")
         assert shell.run(task).returncode == 0

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ import httpx2
 from protocol.event import TERMINAL_EVENTS
 from protocol.ids import RunId
 from tests.flow.gateway.house import CONFIG, frames_of, plain_client
+from tests.nursery import nursery
 from tests.processes import Process, until
 
-COMES_UP_S = 30.0
+COMES_UP_S = 60.0
 SCRIPT = '[[scenarios]]\nturns = [{ text = "hello" }]\n'
 
 
@@ -105,4 +105,4 @@ class GatewayProcess:
             **self._given,
         }
         log = self._folder / f"gateway-{self._starts}.log"
-        return Process((sys.executable, "-m", "gateway.main"), log, environment)
+        return nursery().start("gateway", log, environment)
