@@ -1,4 +1,4 @@
-"""What tests share: the cache that set-up fills, and one Temporal server for all that need one."""
+"""What tests share: what set-up built, one Temporal server, and one PostgreSQL for all that need one."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -7,8 +7,11 @@ import pytest
 from hypothesis import settings
 
 from cli.setup.settings import SetupSettings
+from tests.postgres import Cluster
 from tests.temporal_server import TemporalServer
 
+settings.register_profile("whole", deadline=None)
+settings.load_profile("whole")
 settings.register_profile("fast", max_examples=20)
 
 
@@ -32,3 +35,9 @@ def temporal_server(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Ge
     server = TemporalServer(tmp_path_factory.mktemp("temporal"), cache)
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Generator[Cluster]:
+    with Cluster() as running:
+        yield running

@@ -1,6 +1,6 @@
 """Both engines, with empty tables for each test: a copy of a migrated file, or an emptied database."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,9 @@ from records.database import Database
 from records.hints import Hints
 from records.tables import metadata
 from records.writer import Writer
+from tests import migrated
 from tests.postgres import Cluster
 from tests.records.world import World
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Generator[Cluster]:
-    with Cluster() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
@@ -28,30 +23,21 @@ def migrated_database(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     return database
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sqlite")
-    database = Database.open(f"sqlite:///{folder / 'rhone.db'}", folder / "blobs")
-    database.migrate()
-    database.close()
-    return folder / "rhone.db"
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An address at which the newest tables stand, empty."""
     if request.param == "sqlite":
         file = tmp_path / "rhone.db"
-        file.write_bytes(request.getfixturevalue("migrated_file").read_bytes())
+        migrated.put(file)
         return f"sqlite:///{file}"
-    migrated: Database = request.getfixturevalue("migrated_database")
-    with migrated.engine.connect() as connection:
+    server: Database = request.getfixturevalue("migrated_database")
+    with server.engine.connect() as connection:
         connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no trigger refuses it
         for table in reversed(metadata.sorted_tables):
             connection.execute(delete(table))
         connection.commit()
-    return migrated.url
+    return server.url
 
 
 @pytest.fixture

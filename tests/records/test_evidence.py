@@ -1,36 +1,19 @@
 """Evidence: a chain that each effect names the end of, at the moment when it is claimed."""
 
 from capabilities.snapshot import Verified, verify_evidence
-from protocol.capability import CapabilitySnapshot, SnapshotDocument
+from protocol.capability import CapabilitySnapshot
 from protocol.digest import digest
 from protocol.effect import Claim, Claimed
-from protocol.ids import RunId, SnapshotId, fresh
+from protocol.ids import RunId
 from records import effects, snapshots
 from records.effects import Intent
 from records.tx import Tx
 from tests.records.world import World
+from tests.snapshots import unsigned
 
 
 async def snapshot_of(world: World, run_id: RunId) -> CapabilitySnapshot:
-    document = SnapshotDocument(
-        run_id=run_id,
-        requested=(),
-        grants=(),
-        denials=(),
-        downgrades=(),
-        policy_digest="sha256:p",
-        policy_engine="cedar",
-        principal="ann",
-    )
-    record = await world.record(run_id)
-    snapshot = CapabilitySnapshot(
-        id=SnapshotId(fresh("capsnap_")),
-        digest=digest(document),
-        document=document,
-        signature="s",
-        key_id="k",
-        created_at=record.run.created_at,
-    )
+    snapshot = unsigned(run_id, (await world.record(run_id)).run.created_at)
     assert await world.commit(lambda tx: snapshots.add(tx, world.tenant, snapshot), run_id)
     return snapshot
 

@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from capabilities.snapshot import NotVerified, Verified, verify_evidence
-from protocol.capability import CapabilitySnapshot, SnapshotDocument
 from protocol.digest import digest
-from protocol.ids import PrincipalId, ProjectId, SnapshotId, fresh
+from protocol.ids import PrincipalId, ProjectId
 from protocol.principal import Caller, Principal
 from records import idempotency, keys, principals, snapshots
 from records.idempotency import Begun, InProgress, Mismatch, Replay, Scope
@@ -18,6 +17,7 @@ from records.paging import PageRequest
 from records.tables import idempotency as table
 from records.tx import Tx
 from tests.records.world import World
+from tests.snapshots import unsigned
 
 PEPPER = b"pepper"
 SCOPE = Scope(
@@ -138,15 +138,9 @@ async def test_rows_older_than_a_day_are_swept(world: World) -> None:
 
 async def test_a_snapshot_and_its_evidence_come_back_as_they_were_kept(world: World) -> None:
     run_id = await world.run()
-    document = SnapshotDocument(
-        run_id=run_id, requested=(), grants=(), denials=(), downgrades=(), policy_digest="sha256:p",
-        policy_engine="cedar", principal="ann", target={"memory": 1.5, "none": None},
-    )  # fmt: skip
-    record = await world.record(run_id)
-    snapshot = CapabilitySnapshot(
-        id=SnapshotId(fresh("capsnap_")), digest=digest(document), document=document, signature="s",
-        key_id="k", created_at=record.run.created_at,
-    )  # fmt: skip
+    snapshot = unsigned(
+        run_id, (await world.record(run_id)).run.created_at, target={"memory": 1.5, "none": None}
+    )
     assert await world.commit(lambda tx: snapshots.add(tx, world.tenant, snapshot), run_id)
     assert not await world.commit(lambda tx: snapshots.add(tx, world.tenant, snapshot), run_id)
     kept = await world.read(lambda c: snapshots.get(c, world.tenant, snapshot.id))

@@ -16,20 +16,23 @@ from gateway.server import Server, listen
 from gateway.settings import Settings
 from gateway.wiring import opened
 from protocol.block import InputDraft, TextPart
+from protocol.capability import Grant
 from protocol.checkpoint import Checkpoint, CheckpointKind, Envelope, Required
 from protocol.config_text import parse_config
 from protocol.digest import digest
 from protocol.errors import Unavailable
 from protocol.event import EventBody
-from protocol.ids import CheckpointId, RunId, ToolExecutionId, fresh
+from protocol.ids import CheckpointId, RunId, SnapshotId, ToolExecutionId, fresh
 from protocol.principal import ALL_SCOPES, Scope, Tenant
 from protocol.run import StopReason
-from records import checkpoints, keys, principals, run_end, runs, tool_executions
+from records import checkpoints, keys, principals, run_end, runs, snapshots, tool_executions
 from records.bus import bus_for
 from records.hints import LocalHints
 from records.secrets import Secrets
 from records.tx import Tx
 from records.writer import Writer
+from tests import migrated
+from tests.snapshots import unsigned
 from workflows.messages import Look, Looked
 
 T = TypeVar("T")
@@ -167,6 +170,20 @@ class House:
         await mute.commit(unit, runs=[run_id])
         await asyncio.to_thread(mute.close)
 
+    async def resolve(self, run_id: RunId, *grants: Grant) -> SnapshotId:
+        """A snapshot of the run with these grants, and one row of evidence."""
+
+        def unit(tx: Tx) -> SnapshotId:
+            record = runs.load(tx.connection, run_id)
+            assert record is not None
+            snapshot = unsigned(run_id, tx.now, *grants)
+            snapshots.add(tx, record.tenant, snapshot)
+            snapshots.add_evidence(tx, snapshot.id, "probe", {"ok": True})
+            runs.set_snapshot(tx, run_id, snapshot.id)
+            return snapshot.id
+
+        return await self.commit(unit, run_id)
+
     async def end(self, run_id: RunId, reason: StopReason = "end_turn", text: str = "done") -> None:
         assert await self.commit(lambda tx: run_end.end(tx, run_id, completed(reason, text)), run_id)
 
@@ -238,6 +255,8 @@ async def house(
     away: bool = False,
 ) -> AsyncGenerator[House]:
     folder.mkdir(exist_ok=True)
+    if database_url is None and not (folder / "rhone.db").exists():
+        migrated.put(folder / "rhone.db")
     (folder / "script.toml").write_text('[[scenarios]]\nturns = [{ text = "hello" }]\n')
     settings = Settings.model_validate(
         {

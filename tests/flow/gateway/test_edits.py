@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from capabilities.catalogue import Catalogue
-from protocol.capability import CapabilitySnapshot, Grant, SnapshotDocument
+from protocol.capability import Grant
 from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.ids import RunId, SnapshotId, ToolExecutionId, fresh
 from protocol.noun import JSONObject
-from records import checkpoints, runs, snapshots
-from records.tx import Tx
+from records import checkpoints
 from tests.flow.gateway.house import DIGEST, House, error_of
 
 TOOL = "bash"
@@ -30,33 +29,7 @@ async def granted(home: House, run_id: RunId) -> SnapshotId:
         effect=definition.effect,
         approval="ask",
     )
-
-    def unit(tx: Tx) -> SnapshotId:
-        record = runs.load(tx.connection, run_id)
-        assert record is not None
-        document = SnapshotDocument(
-            run_id=run_id,
-            requested=(),
-            grants=(grant,),
-            denials=(),
-            downgrades=(),
-            policy_digest="sha256:p",
-            policy_engine="none",
-            principal="prin_admin",
-        )
-        snapshot = CapabilitySnapshot(
-            id=SnapshotId(fresh("capsnap_")),
-            digest=digest(document),
-            document=document,
-            signature="s",
-            key_id="k",
-            created_at=tx.now,
-        )
-        snapshots.add(tx, record.tenant, snapshot)
-        runs.set_snapshot(tx, run_id, snapshot.id)
-        return snapshot.id
-
-    return await home.commit(unit, run_id)
+    return await home.resolve(run_id, grant)
 
 
 async def asking(home: House) -> Checkpoint:

@@ -32,13 +32,12 @@ PARAMETERS = (
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 async def hosted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[House]:
-    if request.param == "sqlite":
-        async with house(tmp_path / "data") as made:
-            yield made
-        return
-    with Cluster() as cluster:
-        async with house(tmp_path / "data", database_url=cluster.url(cluster.create())) as made:
-            yield made
+    url: str | None = None
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        url = cluster.url(cluster.create())
+    async with house(tmp_path / "data", database_url=url) as made:
+        yield made
 
 
 async def test_text_in_bodies_comes_back_whole(hosted: House) -> None:

@@ -1,43 +1,12 @@
 """What a run consists of, as it is read from outside."""
 
 from protocol.block import ResponseBlock, TextPart
-from protocol.capability import CapabilitySnapshot, SnapshotDocument
 from protocol.digest import digest
-from protocol.ids import BlockId, CallId, RunId, SnapshotId, derived, fresh
+from protocol.ids import BlockId, CallId, RunId, derived
 from protocol.usage import Usage
-from records import blocks, calls, runs, snapshots, steps
+from records import blocks, calls, runs, steps
 from records.tx import Tx
 from tests.flow.gateway.house import House, error_of
-
-
-async def resolved(home: House, run_id: RunId) -> SnapshotId:
-    def unit(tx: Tx) -> SnapshotId:
-        record = runs.load(tx.connection, run_id)
-        assert record is not None
-        document = SnapshotDocument(
-            run_id=run_id,
-            requested=(),
-            grants=(),
-            denials=(),
-            downgrades=(),
-            policy_digest="sha256:p",
-            policy_engine="none",
-            principal="prin_admin",
-        )
-        snapshot = CapabilitySnapshot(
-            id=SnapshotId(fresh("capsnap_")),
-            digest=digest(document),
-            document=document,
-            signature="s",
-            key_id="k",
-            created_at=tx.now,
-        )
-        snapshots.add(tx, record.tenant, snapshot)
-        snapshots.add_evidence(tx, snapshot.id, "probe", {"ok": True})
-        runs.set_snapshot(tx, run_id, snapshot.id)
-        return snapshot.id
-
-    return await home.commit(unit, run_id)
 
 
 async def turn(home: House, run_id: RunId, step: int, text: str) -> CallId:
@@ -101,7 +70,7 @@ async def test_the_snapshot_comes_with_its_evidence(home: House) -> None:
     run_id = await home.start()
     early = await home.client.get(f"/v1/runs/{run_id}/capability-snapshot")
     assert error_of(early)[:2] == (404, "run.not_resolved")
-    snapshot_id = await resolved(home, run_id)
+    snapshot_id = await home.resolve(run_id)
     shown = (await home.client.get(f"/v1/runs/{run_id}/capability-snapshot")).json()
     assert shown["id"] == snapshot_id
     assert shown["digest"] == digest(shown["document"])
@@ -111,7 +80,7 @@ async def test_the_snapshot_comes_with_its_evidence(home: House) -> None:
 
 async def test_the_request_of_a_step_is_what_the_model_saw_then(home: House) -> None:
     run_id = await home.start()
-    await resolved(home, run_id)
+    await home.resolve(run_id)
     for step in (1, 2):
         await turn(home, run_id, step, f"turn {step}")
     await home.end(run_id)

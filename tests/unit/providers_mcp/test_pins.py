@@ -11,11 +11,12 @@ from capabilities.gate import Ask, Deny, ToolCallFacts, gate
 from capabilities.mcp import identity_of, offer_of
 from capabilities.offer import Offer
 from capabilities.verdict import Verdict
-from protocol.capability import CapabilitySnapshot, Grant, SnapshotDocument
-from protocol.ids import RunId, SnapshotId
+from protocol.capability import Grant
+from protocol.ids import RunId
 from protocol.mcp import McpServerEntry
 from providers.mcp.servers import Servers
 from tests.mcp_server import ADD
+from tests.snapshots import unsigned
 from worker.mcp_source import current_digest
 
 RUN = RunId("run_1")
@@ -60,24 +61,7 @@ def granted(entry: McpServerEntry, version: str, raw: dict[str, Any]) -> Grant:
 
 def answered(grant: Grant, digest: str | None) -> object:
     """What the gate says where policy would allow."""
-    document = SnapshotDocument(
-        run_id=RUN,
-        requested=(),
-        grants=(grant,),
-        denials=(),
-        downgrades=(),
-        policy_digest="sha256:p",
-        policy_engine="e",
-        principal="prin_1",
-    )
-    snapshot = CapabilitySnapshot(
-        id=SnapshotId("capsnap_1"),
-        digest="d",
-        document=document,
-        signature="s",
-        key_id="k",
-        created_at=NOW,
-    )
+    snapshot = unsigned(RUN, NOW, grant)
     facts = ToolCallFacts(tool=grant.name, definition_digest=digest, arguments={"a": 1, "b": 2}, now=NOW)
     return gate(snapshot, facts, Verdict(answer="allow", rules=("r",), reason="", policy_digest="sha256:p"))
 
