@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from protocol.ids import RunId
+from tests.faults.progress import events_told
 from tests.invariants import assert_no_box_is_left_over, assert_standing_invariants
 from tests.stack import Event, Stack, of_type
 from tests.temporal_server import TemporalServer
@@ -105,7 +106,7 @@ async def under_fire(
 
 
 async def _event_count(stack: Stack) -> int:
-    return sum([(await stack.record(run)).run.last_seq for run in stack.runs])
+    return await events_told(stack, stack.runs)
 
 
 async def test_fifty_runs_live_through_ten_deaths_of_workers(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protocol.ids import RunId
+from tests.faults.progress import events_told
 from tests.flow.gateway.gateway_process import GatewayProcess
 from tests.flow.gateway.house import plain_client
 from tests.invariants import assert_standing_invariants
@@ -89,11 +90,7 @@ async def test_no_run_is_lost_when_the_engine_dies_again_and_again(cache: Path, 
 async def _goes_on(stack: Stack) -> None:
     """A run that was under way when the server came back tells something new."""
     back, runs = time.monotonic(), list(stack.runs)
-    before = await _told(stack, runs)
-    while await _told(stack, runs) == before:
+    before = await events_told(stack, runs)
+    while await events_told(stack, runs) == before:
         assert time.monotonic() - back < GOES_ON_S, stack.logs()
         await asyncio.sleep(0.05)
-
-
-async def _told(stack: Stack, runs: list[RunId]) -> int:
-    return sum([(await stack.record(run)).run.last_seq for run in runs])
