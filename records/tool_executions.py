@@ -124,7 +124,8 @@ def edit(tx: Tx, execution: ToolExecutionId, arguments: JSONObject) -> bool:
 
 
 def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:
-    """Tell a piece of output that is `size` bytes long; false where it is not the next one of its stream."""
+    """Tell a piece of output that is `size` bytes long, or what of it is new where another worker has told
+    its beginning; false where it is not the next one of its stream."""
     if tx.ended(run_id):
         return False
     grown = {
@@ -134,9 +135,21 @@ def append_output(tx: Tx, run_id: RunId, output: ToolOutput, size: int) -> bool:
         "now": output.offset + size,
     }
     if tx.connection.execute(_TOLD[output.stream], grown).rowcount == 0:
-        return False
+        rest = _untold(tx.connection, output, size)
+        return rest is not None and append_output(tx, run_id, rest, len(rest.delta.encode()))
     tx.append(run_id, output)
     return True
+
+
+def _untold(connection: Connection, output: ToolOutput, size: int) -> ToolOutput | None:
+    """The end of a piece whose beginning is told; None where there is none, or its bytes were no text."""
+    attempt, known = told(connection, output.tool_execution_id)
+    so_far = known.stdout if output.stream == "stdout" else known.stderr
+    data = output.delta.encode()
+    if attempt != output.attempt or len(data) != size or not output.offset < so_far < output.offset + size:
+        return None
+    rest = data[so_far - output.offset :].decode(errors="replace")
+    return output.model_copy(update={"offset": so_far, "delta": rest})
 
 
 def complete(tx: Tx, execution: ToolExecutionId, attempt: int | None, result: ToolResult) -> bool:

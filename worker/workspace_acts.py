@@ -127,6 +127,12 @@ class _Teller:
         self._attempt, known = await self._output.told(self.execution)
         self._told = {"stdout": known.stdout, "stderr": known.stderr}
 
+    async def _look(self) -> None:
+        """Where the log is: a worker that was given up may have told of the same attempt meanwhile."""
+        attempt, known = await self._output.told(self.execution)
+        if attempt == self._attempt:
+            self._told = {"stdout": known.stdout, "stderr": known.stderr}
+
     async def now_and_then(self) -> None:
         while True:
             await asyncio.sleep(EVENT_SECONDS)
@@ -138,12 +144,13 @@ class _Teller:
         if self._telling is not None:
             await asyncio.wait([self._telling])
             if self._telling.exception() is not None:
-                await self.catch_up()
+                await self._look()
         return tuple(self._pieces(all_of_it=True))
 
     async def _tell(self) -> None:
         for piece in self._pieces(all_of_it=False):
             if not await self._output.append(self.execution, piece.output, piece.size):
+                await self._look()
                 return
             self._told[piece.output.stream] = piece.output.offset + piece.size
 

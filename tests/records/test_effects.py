@@ -185,8 +185,11 @@ async def test_output_is_told_once_whoever_tells_it(world: World) -> None:
     assert not await told(1, 5, "f")
     assert await told(1, 3, "de")
     assert await world.read(lambda c: tool_executions.told(c, execution)) == (1, Offsets(stdout=5))
+    assert await told(1, 3, "defg")
+    event = (await world.log(run_id))[-1]
+    assert (event["offset"], event["delta"]) == (5, "fg")
     await world.commit(lambda tx: tool_executions.start(tx, execution), run_id)
-    assert not await told(1, 5, "f")
+    assert not await told(1, 7, "h")
     assert await told(2, 0, "abc")
 
 

@@ -1,5 +1,6 @@
 """The shell and the file tools against a box in memory: results, and output that is told once."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,6 +102,30 @@ async def test_a_worker_that_re_attaches_tells_only_what_the_log_does_not_have()
     act = shell(Scripted(stdout=b"one two three"), log)
     result = await act.perform(doing("bash", status="claimed", command="x"), Prepared(), 1)
     assert result.text == "one two three"
+    assert [(piece.offset, piece.delta) for piece in log.all_of(result)] == [(4, "two three")]
+
+
+class Shared(Log):
+    """A log into which a worker that was given up still tells the beginning."""
+
+    async def append(self, execution: ToolExecution, piece: ToolOutput, size: int) -> bool:
+        if self._known == Offsets():
+            self._known = Offsets(stdout=4)
+        return piece.offset == self._known.stdout and await super().append(execution, piece, size)
+
+
+async def test_output_that_another_worker_told_first_stops_nobody_from_telling_the_rest() -> None:
+    target = MemoryTarget({}, lambda command: Scripted(stdout=b"one two three", seconds=0.2))
+
+    async def attached() -> Target:
+        return target
+
+    log = Shared()
+    await target.start(ToolExecutionId("tool_1"), Command(argv=("x",)))
+    await asyncio.sleep(0)
+    result = await Shell(attached, log, {}).perform(
+        doing("bash", status="claimed", command="x"), Prepared(), 1
+    )
     assert [(piece.offset, piece.delta) for piece in log.all_of(result)] == [(4, "two three")]
 
 
