@@ -1,6 +1,7 @@
 """The `openai-compatible` provider: Chat Completions over HTTP, one request a call, nothing repeated."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import httpx2
@@ -13,6 +14,7 @@ from protocol.errors import Fault, InvalidRequest
 from protocol.model import ModelEvent, ModelRequest, Notice, StreamError
 from protocol.sse import FRAME_LIMIT, FrameTooLong, Parser
 from providers import failures
+from providers.masked import masked
 from providers.openai_compatible.errors import Scrubber, by_response, failure_of, told_by
 from providers.openai_compatible.exchange import Broken, Exchange, Patience
 from providers.openai_compatible.messages import Unbalanced
@@ -54,6 +56,13 @@ class OpenAICompatible:
         body, key = prepared
         for code, detail in dict(body.notices).items():
             yield Notice(code=code, detail=detail)
+        async with aclosing(self._exchange(request, body, key, attempt)) as events:
+            async for event in masked(events, key):
+                yield event
+
+    async def _exchange(
+        self, request: ModelRequest, body: Body, key: str, attempt: int
+    ) -> AsyncGenerator[ModelEvent, None]:
         scrubber = Scrubber((key,))
         exchange = Exchange(self._client(), self._patience)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from protocol.mask import Mask
 from protocol.model import StreamError
 from protocol.noun import JSON
 from providers import failures
@@ -46,8 +47,7 @@ class Scrubber:
 
     def clean(self, text: str) -> str:
         for secret in self.secrets:
-            if len(secret) >= 4:
-                text = text.replace(secret, "***")
+            text = Mask(secret).out_of(text) if len(secret) >= 4 else text
         text = re.sub(r"(?i)bearer\s+[\w.~+/=*-]+", "Bearer ***", text)
         return re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "", text)
 

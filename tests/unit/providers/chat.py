@@ -41,7 +41,7 @@ from providers.prices import Prices
 from tests.conformance.provider_suite import AT, StreamChecker, block_id, request, said
 from tests.unit.providers.loopback import Backend, End
 
-KEY = "sk-test-0123456789"
+KEY = "KEY-test-0123456789"
 REF = SecretRef(kind="env", name="KEY")
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 DONE = b"data: [DONE]\n\n"
