@@ -67,9 +67,11 @@ def log_all(secret: str) -> None:
             raise Unavailable("provider.failed", f"{url} with {headers!r} said {inner}") from inner
     except Unavailable as error:
         log.exception("it failed", headers=headers, url=str(url), path=f"/a/{quote(secret)}/b")
-        logging.getLogger("somebody.else").error("caught %r of %s", error, [secret.encode()], exc_info=error)
-    log.warning(f"asked with {secret!r}", body={"deep": [{"er": {"token": secret}}]}, huge=2**70)
-    log.info("in hex", digest=secret.encode().hex(), encoded=basic, odd="\ud800")
+        logging.getLogger("somebody.else").error("caught %r of %s", error, [secret.encode()])
+    body = {"deep": [{"er": {"token": secret}}]}
+    log.warning(
+        f"asked with {secret!r}", body=body, encoded=basic, digest=secret.encode().hex(), odd="\ud800"
+    )
 
 
 def spellings(secret: str) -> list[str]:
