@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.synced
 FAST := not docker and not temporal and not forge and not postgres and not faults and not slow
 
-.PHONY: help setup demo test check up bench production clean
+.PHONY: help setup demo test soak check up bench production clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,13 @@ check: $(STAMP) ## Format, lint, types, import rules, shape and fast tests
 test: ## Set up, then run every test
 	tools/setup --for-tests
 	$(BIN)/pytest
+
+soak: ## Set up, then run the long counts: hours, for before a release
+	tools/setup --for-tests
+	$(BIN)/pytest -m soak
+	$(BIN)/pytest --repeats 10 --timeout 3600 tests/faults/test_tool_path.py
+	$(BIN)/pytest --hypothesis-profile=soak --timeout 3600 tests/unit
+	$(BIN)/python -m tests.injection.score
 
 bench: ## Set up, then measure and write docs/performance.md
 	tools/setup --for-tests

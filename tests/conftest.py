@@ -13,10 +13,20 @@ from tests.temporal_server import TemporalServer
 settings.register_profile("whole", deadline=None)
 settings.load_profile("whole")
 settings.register_profile("fast", max_examples=20)
+settings.register_profile("soak", max_examples=1_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--repeats", type=int, default=1, help="how often each cell of the kill table is tried")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes hours runs only where it is asked for by its marker."""
+    if "soak" in config.getoption("markexpr"):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from tests.temporal_server import TemporalServer
 
 pytestmark = [pytest.mark.temporal, pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 
+SOAK = (pytest.mark.soak, pytest.mark.timeout(7200))
 SEED = 18
 PROGRESS_S = 15.0
 """From a kill to the next event of any run: the heartbeat's time-out and five seconds."""
@@ -109,22 +110,24 @@ async def _event_count(stack: Stack) -> int:
     return await events_told(stack, stack.runs)
 
 
-async def test_fifty_runs_live_through_ten_deaths_of_workers(
-    temporal_server: TemporalServer, cache: Path, tmp_path: Path
+@pytest.mark.parametrize(("runs", "kills"), [(50, 10), pytest.param(500, 100, marks=SOAK)])
+async def test_all_runs_live_through_the_deaths_of_workers(
+    temporal_server: TemporalServer, cache: Path, tmp_path: Path, runs: int, kills: int
 ) -> None:
     async with Stack(tmp_path / "data", temporal_server, cache, SCRIPT) as stack:
 
         async def go() -> list[Event]:
             return await carried(stack, await stack.create("count", capabilities=COUNTING))
 
-        for told in await under_fire(stack, 50, 10, 8, go):
+        for told in await under_fire(stack, runs, kills, 8, go):
             assert told[-1]["output_text"] == "done"
         await assert_standing_invariants(stack, stack.runs)
 
 
 @pytest.mark.docker
-async def test_no_box_is_left_over_after_twenty_runs_and_five_deaths_of_workers(
-    temporal_server: TemporalServer, cache: Path, tmp_path: Path
+@pytest.mark.parametrize(("runs", "kills"), [(20, 5), pytest.param(200, 30, marks=SOAK)])
+async def test_no_box_is_left_over_after_runs_and_deaths_of_workers(
+    temporal_server: TemporalServer, cache: Path, tmp_path: Path, runs: int, kills: int
 ) -> None:
     pool = "[workspaces]\npool_size = 2\n"
     async with Stack(tmp_path / "data", temporal_server, cache, SCRIPT, workspaces=pool) as stack:
@@ -133,7 +136,7 @@ async def test_no_box_is_left_over_after_twenty_runs_and_five_deaths_of_workers(
             dev = {"kind": "workspace", "name": "dev"}
             return await stack.ended(await stack.create("work", target=dev), within=180)
 
-        for told in await under_fire(stack, 20, 5, 4, go):
+        for told in await under_fire(stack, runs, kills, 4, go):
             assert told[-1]["output_text"] == "3\n"
         await assert_standing_invariants(stack, stack.runs)
         await assert_no_box_is_left_over(stack)
