@@ -78,6 +78,8 @@ from workflows.signatures import DEPLOYMENT, WORKER_QUEUE, host_queue
 DRAIN = timedelta(seconds=3)
 CONNECT_SECONDS = 30.0
 ENGINE_LOOK_S = 5.0
+UNVERSIONED = "unversioned"
+"""What would stand here else is a hash over all loaded code, which takes half a second of each start."""
 
 log = logger(__name__)
 
@@ -223,6 +225,7 @@ class Parts:
             max_concurrent_activities=self._settings.worker_activities,
             max_eager_activity_reservations_per_workflow_task=20,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=0.5),
+            build_id=None if self._settings.worker_build_id else UNVERSIONED,
             graceful_shutdown_timeout=DRAIN,
             deployment_config=_deployment(self._settings.worker_build_id),
         )
@@ -240,6 +243,7 @@ class Parts:
             client,
             task_queue=host_queue(self._host.name),
             activities=[self.tools.act, self.tools.redeem, self.boxes.save_tree, self.boxes.release],
+            build_id=UNVERSIONED,
             max_concurrent_activities=self._settings.worker_activities,
             graceful_shutdown_timeout=DRAIN,
         )
