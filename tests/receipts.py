@@ -35,20 +35,21 @@ when { context has arguments && context.arguments has command && context.argumen
 @id("test.reading-asks") forbid (principal, action == Action::"invoke_unattended", resource == Tool::"grep");
 """
 POLICY = Policy.load([shipped(), ("own.cedar", OWN_RULES)])
+BRIEF = Policy.load([("own.cedar", '@id("all") permit (principal, action, resource);\n' + OWN_RULES)])
+TOOLS = ("bash", "read_file", "glob", "grep")
 Bundle = dict[str, Any]
 
 
 class Chain:
     """A receipt that is being written."""
 
-    def __init__(self, run_id: RunId = RUN, policy: Policy = POLICY) -> None:
+    def __init__(self, run_id: RunId = RUN, policy: Policy = POLICY, tools: Sequence[str] = TOOLS) -> None:
         self.run_id = run_id
         self.records: list[JSON] = []
         self.payloads: dict[str, JSON] = {}
         self._end = FIRST
         noted = Noted(policy)
-        names = ("bash", "read_file", "glob", "grep")
-        asked = tuple(ToolCapability(kind="tool", name=name, approval="auto") for name in names)
+        asked = tuple(ToolCapability(kind="tool", name=name, approval="auto") for name in tools)
         request = ResolveRequest(
             run_id=run_id,
             principal=Asker(id="prin_ann", roles=("operator",)),

@@ -6,6 +6,7 @@ import pytest
 
 from capabilities.policy import Policy
 from capabilities.replay import Recorded, Replay
+from protocol.digest import canonical
 from tests.unit.capabilities.policy_worlds import (
     a_question,
     expected,
@@ -16,18 +17,17 @@ from tests.unit.capabilities.policy_worlds import (
 
 
 def compare(seeds: range) -> None:
+    """Each policy as it was written, and as the records give it back with its rules in another order."""
     for seed in seeds:
         random = Random(seed)
         known = rules(random)
         policy = Policy.load([("a", text_of(known))])
-        shuffled = Policy.load([("a", text_of(random.sample(known, len(known))))])
-        kept = Policy.restore(policy.document())
+        shuffled = text_of(random.sample(known, len(known)))
+        kept = Policy.restore(canonical({"texts": [{"name": "a", "text": shuffled}]}))
         question = a_question(random)
-        verdict = policy.decide(question)
+        verdict, again = policy.decide(question), kept.decide(question)
         assert (verdict.answer, verdict.rules) == expected(known, question), seed
-        for other in (shuffled, kept):
-            again = other.decide(question)
-            assert (again.answer, again.rules) == (verdict.answer, verdict.rules), seed
+        assert (again.answer, again.rules) == (verdict.answer, verdict.rules), seed
 
 
 def test_inj_06_random_policies_answer_as_their_plain_conditions_do() -> None:

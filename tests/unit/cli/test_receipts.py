@@ -14,7 +14,7 @@ from cli.receipts import decide
 from cli.rhone_verify import Keyring, Report, grown, included, verify
 from protocol.digest import canonical, digest
 from tests.policy_mutations import forged, mutated
-from tests.receipts import SIGNER, Bundle, Chain, log_of, run_head, small
+from tests.receipts import BRIEF, SIGNER, Bundle, Chain, log_of, run_head, small
 
 PUBLIC = base64.b64encode(SIGNER.public_key).decode()
 TRUSTED = Keyring({SIGNER.key_id: PUBLIC}, {})
@@ -109,18 +109,18 @@ def test_what_is_changed_is_found_where_it_is(change: Callable[[Bundle], object]
     assert place in places(report), report.faults
 
 
-def flips(count: int, seed: int) -> list[bytes]:
-    found: list[bytes] = []
-    for at in random.Random(seed).sample(range(8 * len(GOOD)), count):
-        data = bytearray(GOOD)
+def flips(count: int, seed: int, *receipts: bytes) -> Iterator[bytes]:
+    """Receipts with one bit turned round: so many of all bits that they have."""
+    bits = [(receipt, at) for receipt in receipts for at in range(8 * len(receipt))]
+    for receipt, at in random.Random(seed).sample(bits, count):
+        data = bytearray(receipt)
         data[at // 8] ^= 1 << at % 8
-        found.append(bytes(data))
-    return found
+        yield bytes(data)
 
 
 def test_every_flipped_bit_is_found() -> None:
     """RCP-02, a sample; `slow` has the hundred thousand."""
-    for data in flips(150, seed=1):
+    for data in flips(150, 1, GOOD):
         report = verify(data, keyring=TRUSTED)
         assert not report.ok
         assert all(fault.what for fault in report.faults)
@@ -129,7 +129,16 @@ def test_every_flipped_bit_is_found() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_each_of_a_hundred_thousand_flipped_bits_is_found() -> None:
-    for data in flips(100_000, seed=2):
+    """Of the smallest receipts of an approved act and of a denied one."""
+    approved, denied = (Chain(policy=BRIEF, tools=("bash",)) for _ in range(2))
+    approved.approved(1)
+    denied.call(1, "forbidden")
+    receipts: list[bytes] = []
+    for chain in (approved, denied):
+        chain.end()
+        receipts.append(canonical(chain.bundle()))
+        assert verify(receipts[-1], keyring=TRUSTED).ok
+    for data in flips(100_000, 2, *receipts):
         assert not verify(data, keyring=TRUSTED).ok
 
 
