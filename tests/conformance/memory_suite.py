@@ -146,7 +146,7 @@ class MemorySuite:
         async def gone() -> bool:
             return await store.read(place(), "k") is None
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not await gone():
                 await asyncio.sleep(0.05)
         assert await store.search(place(), "short", 10) == []

@@ -285,7 +285,7 @@ class ProviderSuite:
 
         reached = asyncio.Event()
         reader = asyncio.create_task(read())
-        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(reached.wait(), 30)
         began = time.monotonic()
         reader.cancel()
         await asyncio.wait({reader})

@@ -56,7 +56,7 @@ async def ran(target: Target, *argv: str, **options: object) -> Heard:
     return await heard(target, execution)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Waits until a question is answered yes."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not await condition():

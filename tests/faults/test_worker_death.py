@@ -106,7 +106,7 @@ async def test_a_command_that_ends_while_nobody_looks_is_told_by_the_next_worker
     stack.workers[0].kill()
     container = await stack.box(run)
     docker("exec", container, "touch", "/tmp/enough")
-    await until(lambda: "sleep 0.1" not in docker("top", container), 30, "the command does not end")
+    await until(lambda: "sleep 0.1" not in docker("top", container), 60, "the command does not end")
     await stack.start_worker()
     await enough(stack, run)
 

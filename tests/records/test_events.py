@@ -102,7 +102,7 @@ async def test_a_follower_gets_what_is_there_then_what_comes_and_ends(world: Wor
     for _ in range(20):
         await tell(world, run_id, 1)
     await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
-    assert await asyncio.wait_for(following, 10) == list(range(1, 624))
+    assert await asyncio.wait_for(following, 60) == list(range(1, 624))
 
 
 async def test_a_follower_that_never_gets_a_hint_looks_by_itself(world: World) -> None:
@@ -110,10 +110,10 @@ async def test_a_follower_that_never_gets_a_hint_looks_by_itself(world: World) -
     following = asyncio.create_task(collect(world.database, LocalHints(), run_id, 2))
     await asyncio.sleep(0.05)
     await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
-    assert await asyncio.wait_for(following, 10) == [3]
+    assert await asyncio.wait_for(following, 60) == [3]
 
 
 async def test_a_follower_that_has_everything_ends_at_once(world: World, hints: Hints) -> None:
     run_id = await world.run()
     await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
-    assert await asyncio.wait_for(collect(world.database, hints, run_id, 3), 10) == []
+    assert await asyncio.wait_for(collect(world.database, hints, run_id, 3), 60) == []

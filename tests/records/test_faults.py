@@ -144,7 +144,7 @@ async def test_a_locked_database_is_unavailable_and_not_waited_for_forever(url: 
             begun = time.monotonic()
             with pytest.raises(Unavailable) as refused:
                 await append(world, run_id, "a")
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 30
             assert refused.value.code == "storage.unavailable"
             assert len(await world.log(run_id)) == 2
         assert await append(world, run_id, "a") == 3
@@ -205,14 +205,14 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_is_found_again(
                 await asyncio.sleep(chance.uniform(0, 1))
                 await asyncio.to_thread(cluster.start)
                 assert await patiently(world, runs[0], f"back {time.monotonic()}") is not None
-                await asyncio.wait_for(hints.listening(), 10)
+                await asyncio.wait_for(hints.listening(), 60)
             stop.set()
             told = await asyncio.gather(*working)
             for run_id, reader in zip(runs, readers, strict=True):
                 await world.commit(lambda tx, run=run_id: end(tx, run, DONE), run_id)
                 log = await world.log(run_id)
                 assert gapless(log)
-                assert await asyncio.wait_for(reader, 30) == [event["seq"] for event in log]
+                assert await asyncio.wait_for(reader, 60) == [event["seq"] for event in log]
                 seqs = {event["delta"].rstrip("."): event["seq"] for event in log if "delta" in event}
                 for (lane_run, _), said in zip(lanes, told, strict=True):
                     if lane_run == run_id:
@@ -260,7 +260,7 @@ async def test_a_stopped_process_does_not_keep_its_runs_locked(cluster: Cluster,
         zombie.process.send_signal(signal.SIGSTOP)
         assert await patiently(world, run_id, "mine") == 3
         zombie.process.send_signal(signal.SIGCONT)
-        await asyncio.wait_for(going, 30)
+        await asyncio.wait_for(going, 60)
         assert zombie.acknowledged == {}
         assert await world.commit(lambda tx: tx.append(run_id, StepStarted(step=1)), run_id) == 4
         assert gapless(await world.log(run_id))

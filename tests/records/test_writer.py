@@ -208,7 +208,7 @@ async def test_two_writers_that_lock_the_same_runs_crosswise_do_not_block_each_o
         return [asyncio.create_task(writer.commit(both, runs=order)) for _ in range(100)]
 
     tasks = there_and_back(world.writer, [one, other]) + there_and_back(second, [other, one])
-    await asyncio.wait_for(asyncio.gather(*tasks), 20)
+    await asyncio.wait_for(asyncio.gather(*tasks), 60)
     for run_id in (one, other):
         log = await world.log(run_id)
         assert gapless(log)

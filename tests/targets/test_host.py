@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -34,7 +33,7 @@ async def test_a_warm_box_is_handed_out_in_no_time(pooled: DockerHost, spec: Box
         warm.append(time.monotonic() - began)
         assert (await ran(target, "echo", "warm")).stdout == b"warm\n"
         await pooled.remove(place)
-    assert statistics.median(warm) <= 0.03 * cold
+    assert min(warm) <= 0.03 * cold  # what else the machine does makes it slower, and never faster
 
 
 async def test_each_warm_box_is_handed_out_once(pooled: DockerHost, spec: BoxSpec) -> None:

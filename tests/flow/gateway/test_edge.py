@@ -157,6 +157,6 @@ def _references(value: Any) -> set[str]:
 
 
 async def _until(true: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.005)

@@ -71,7 +71,7 @@ async def test_a_key_belongs_to_its_principal_and_its_route(home: House) -> None
 async def test_while_the_first_is_on_its_way_the_second_is_told_so(home: House) -> None:
     home.engine.go_on.clear()
     first = asyncio.create_task(home.client.post("/v1/runs", json=ASKED, headers=key()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (await home.client.get("/v1/runs")).json()["items"]:
             await asyncio.sleep(0.005)
     for path in ("/v1/runs", "/v1/runs"):
@@ -131,7 +131,7 @@ async def test_a_stream_is_replayed_from_its_first_event(home: House) -> None:
         return await home.client.post("/v1/runs:stream", json=ASKED, headers=key())
 
     first = asyncio.create_task(whole())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not home.engine.started:
             await asyncio.sleep(0.005)
     [run_id] = home.engine.started

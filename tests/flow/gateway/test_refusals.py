@@ -121,7 +121,7 @@ async def test_bytes_that_are_no_request_are_refused(
     started = time.monotonic()
     answer = await shared.client.post("/v1/runs", content=raw, headers={"Content-Type": "application/json"})
     assert error_of(answer)[:2] == (status, code)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert await nothing_made(shared)
 
 

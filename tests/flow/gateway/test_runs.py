@@ -131,7 +131,7 @@ async def test_lists_come_in_pages(home: House) -> None:
 
 
 async def _started(home: House) -> RunId:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not home.engine.started:
             await asyncio.sleep(0.005)
     return home.engine.started[-1]

@@ -190,7 +190,7 @@ async def test_a_worker_that_dies_with_an_edit_in_its_hands_leaves_it_to_its_hei
     await stack.waits(run)
     stack.arm(point, TOOL)
     await stack.decide(checkpoint, "approve", arguments={"note": "that"})
-    assert await until(lambda: stack.fired(point), 20, "it did not die")
+    assert await until(lambda: stack.fired(point), 60, "it did not die")
     await stack.start_worker()
     await stack.decide(await stack.checkpoint(run, 2), "approve")
     told = await stack.ended(run)

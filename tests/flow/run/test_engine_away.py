@@ -71,7 +71,7 @@ async def test_a_command_goes_on_while_its_engine_is_away_and_is_told_whole_when
         container = await stack.box(run)
         await relay.cut()
         lines = int(docker("exec", container, "sh", "-c", "wc -l < /workspace/ran.txt"))
-        await until(lambda: "engine_away" in worker.log.read_text(), 30, "nobody notices that it is away")
+        await until(lambda: "engine_away" in worker.log.read_text(), 60, "nobody notices that it is away")
         assert (await stack.record(run)).run.status == "running"
         await relay.mend()
         docker("exec", container, "touch", "/tmp/enough")

@@ -49,7 +49,7 @@ async def ended(stack: Stack) -> RunId:
 
 async def signed(stack: Stack, run_id: RunId) -> dict[str, Any]:
     """The run's bundle, once the worker's notary has signed it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await stack.database.read(lambda c: receipt_heads.run_head(c, run_id)) is None:
             await asyncio.sleep(0.05)
     record = await stack.database.read(lambda c: runs.load(c, run_id))

@@ -168,7 +168,7 @@ async def test_a_cancel_during_the_models_answer_ends_the_run_at_once(stack: Sta
     run = await stack.create("talk")
     await stack.told(run, "response.delta")
     await stack.cancel(run)
-    told = await stack.ended(run, within=20)
+    told = await stack.ended(run)
     assert (told[-1]["type"], told[-1]["stop_reason"]) == ("run.cancelled", "cancelled")
     assert streamed(told) != WORDS
 
@@ -177,7 +177,7 @@ async def test_a_cancel_while_a_person_is_asked_withdraws_the_question(stack: St
     run = await stack.create("act", capabilities=[ONE_SHOT])
     checkpoint = await stack.checkpoint(run)
     await stack.cancel(run)
-    told = await stack.ended(run, within=20)
+    told = await stack.ended(run)
     assert of_type(told, "checkpoint.cancelled")[0]["checkpoint_id"] == checkpoint.id
     assert of_type(told, "tool_execution.completed")[0]["outcome"] == "not_executed"
     assert stack.counted(told) == []

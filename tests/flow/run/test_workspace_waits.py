@@ -51,7 +51,7 @@ async def test_what_a_step_wrote_before_it_waited_is_there_again_and_was_done_on
     run = await stack.create(asked, target=DEV, capabilities=ASKING)
     checkpoint = await stack.checkpoint(run)
     await stack.waits(run)
-    await until(lambda: not stack.containers(), 30, "the box is not given back")
+    await until(lambda: not stack.containers(), 60, "the box is not given back")
     assert (await stack.record(run)).run.status == "waiting"
     await stack.decide(checkpoint, "approve")
     told = await stack.ended(run)

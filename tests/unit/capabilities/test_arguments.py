@@ -60,9 +60,9 @@ def test_a_schema_that_refers_to_itself_without_an_end_is_a_fault_and_not_a_cras
 
 def test_a_regular_expression_of_a_schema_is_not_run() -> None:
     schema: JSONObject = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}}
-    started = time.monotonic()
+    started = time.process_time()
     assert check_value(schema, {"x": "a" * 40 + "!"}) is None
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

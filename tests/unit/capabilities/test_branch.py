@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from capabilities.branch import branch_fault, default_branch, name_fault
@@ -48,7 +48,6 @@ def test_the_default_branch_is_in_the_grammar() -> None:
     assert branch_fault(name, base="main") is None
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="aZ09_-./+@{}~^:\\ \x7fé", min_size=1, max_size=8))
 @example("a.lock.b")
 def test_what_we_take_git_takes(name: str) -> None:

@@ -242,9 +242,9 @@ LARGE = ["x" * 1_000_000, " " * 1_000_000 + "x", "\u202e" * 300_000, "\u0430b " 
 
 @pytest.mark.parametrize("text", LARGE, ids=["word", "spaces", "overrides", "mixed words"])
 def test_a_large_argument_is_rendered_in_bounded_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     view(envelope({"command": text}))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

@@ -1,9 +1,9 @@
 """The command line as a program: its list, its exit codes, its JSON."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,13 @@ def test_the_list_comes_at_once() -> None:
     rhone("--help")
     times: list[float] = []
     for _ in range(5):
-        started = time.monotonic()
+        before = _seconds_of_children()
         assert rhone("--help").returncode == 0
-        times.append(time.monotonic() - started)
+        times.append(_seconds_of_children() - before)
     assert min(times) < 0.3
+
+
+def _seconds_of_children() -> float:
+    """Of the processor, which others beside us do not make longer."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -26,7 +26,7 @@ NAMES = {"first", "second", "third"}
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T | None], within: float = 20) -> T:
+def eventually(look: Callable[[], T | None], within: float = 60) -> T:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if (found := look()) is not None:
@@ -134,7 +134,7 @@ async def test_a_program_that_never_starts_is_given_up_with_the_end_of_its_log(t
     said: list[str] = []
     supervisor = Supervisor(home, said.append)
     supervisor.start([Program("broken", ("/bin/sh", "-c", "echo no such luck; exit 7"), {})])
-    await asyncio.wait_for(supervisor.stopped(), 20)
+    await asyncio.wait_for(supervisor.stopped(), 60)
     with pytest.raises(NeverCameUp, match=r"(?s)broken does not start.*no such luck"):
         await supervisor.drain()
     assert [line.split(";")[0] for line in said] == ["broken ended with code 7"] * 2
@@ -145,7 +145,7 @@ async def test_a_program_that_is_not_there_is_told_by_name(tmp_path: Path) -> No
     home.make()
     supervisor = Supervisor(home, print)
     supervisor.start([Program("absent", ("/no/such/program",), {})])
-    await asyncio.wait_for(supervisor.stopped(), 20)
+    await asyncio.wait_for(supervisor.stopped(), 60)
     with pytest.raises(NeverCameUp, match="absent cannot be started"):
         await supervisor.drain()
 

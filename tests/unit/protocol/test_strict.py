@@ -89,10 +89,10 @@ def test_a_body_over_the_limit_is_refused_unread() -> None:
 
 @pytest.mark.parametrize("part", [b'\\"', b'"\\', b'"', b"\\", b'\\\\"'])
 def test_a_hostile_body_of_eight_megabytes_is_answered_soon(part: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidRequest):
         decode(b'"' + part * (8_000_000 // len(part)))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

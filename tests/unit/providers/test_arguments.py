@@ -43,11 +43,11 @@ def test_what_is_as_deep_as_we_take_is_read() -> None:
     ids=lambda raw: raw[:24],
 )
 def test_what_is_no_object_of_ours_is_told_at_once_and_never_guessed(raw: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     read = read_arguments(raw, cut=False)
     assert (read.value, read.state) == ({}, "invalid")
     assert read.notices[0].startswith("the arguments do not parse: ")
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert read_arguments(raw, cut=True).state == "truncated"
 
 

@@ -89,7 +89,6 @@ def read(wire: bytes, pieces: int, **settings_: Any) -> Heard:
 
 @settings(
     max_examples=2 * settings.default.max_examples,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(st.lists(frames, max_size=10), st.integers(1, 7), st.booleans(), st.booleans())
@@ -106,7 +105,6 @@ def test_any_frames_make_a_stream_that_keeps_its_invariants(
         assert all(end.arguments_state == "truncated" for end in heard.calls)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40), st.lists(st.integers(0, 40), max_size=5))
 def test_text_cut_anywhere_is_the_same_text(content: str, cuts: list[int]) -> None:
     """The wire may cut inside a character: between the two escapes of a surrogate pair."""
@@ -118,7 +116,6 @@ def test_text_cut_anywhere_is_the_same_text(content: str, cuts: list[int]) -> No
     assert read(raw, 11).text == content, escaped
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-MAX_SAFE, MAX_SAFE) | st.text(max_size=5),

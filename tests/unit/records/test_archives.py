@@ -153,10 +153,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 def test_a_hostile_archive_is_refused_within_its_bounds(name: str) -> None:
     data = HOSTILE[name]()
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(Refused) as refused:
         read_archive(data)
-    took = time.monotonic() - began
+    took = time.process_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert refused.value.code in (
