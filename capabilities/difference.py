@@ -36,6 +36,7 @@ def _frame(before: SnapshotDocument, after: SnapshotDocument) -> Iterator[Change
         ("principal", lambda document: document.principal),
         ("policy engine", lambda document: document.policy_engine),
         ("target", lambda document: document.target),
+        ("model", lambda document: document.model),
         ("repository", lambda document: document.repository and document.repository.model_dump(mode="json")),
         ("safety profile", lambda document: document.safety_profile),
         ("assessment profile", lambda document: document.assessment_profile),

@@ -7,7 +7,7 @@ deny. What cannot be evaluated is denied: Cedar skips a rule that fails, and a s
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class Policy:
         self._forbidding = frozenset(rule.id for rule in rules if rule.forbids)
         self._slices = Slices(rules)
         self._entities = lru_cache(maxsize=_KEPT)(_entities)
-        self._forbidden = lru_cache(maxsize=_KEPT)(self._forbids)
+        self._asked_of = lru_cache(maxsize=_KEPT)(self._ask_of)
         self.digest = digest_bytes(self.document())
         self.engine = ENGINE
 
@@ -80,6 +80,8 @@ class Policy:
         return rule in self._forbidding
 
     def decide(self, question: PolicyQuestion) -> Verdict:
+        if question.kind == "place" or question.kind == "spend":
+            return self._of_run(question)
         try:
             context = json.dumps(_context(question))
         except ValueError as error:
@@ -91,11 +93,10 @@ class Policy:
         if not invoke.allowed:
             reason = "a rule forbids it" if invoke.rules else "no rule permits it"
             return self._verdict("deny", invoke.rules or (NO_RULE,), f"{question.tool!r}: {reason}")
-        who = _who(question.principal)
-        for thing in things_of(question):
-            forbidden = self._forbidden(who, thing, question.labels)
-            if forbidden is not None:
-                return forbidden
+        for thing, asked in self._of_things(question):
+            # the tool itself was permitted by now: of what it acts on, only a `forbid` is heard
+            if asked.errors or (asked.rules and not asked.allowed):
+                return self._refused(thing, asked)
         if not unattended.allowed:
             return self._verdict(
                 "ask",
@@ -118,24 +119,32 @@ class Policy:
         first, second = cedarpy.is_authorized_batch(questions, cut.parsed, entities)
         return _asked(cut, first), _asked(cut, second)
 
-    def _forbids(self, who: "_Who", thing: Thing, labels: tuple[str, ...]) -> Verdict | None:
-        """A tool was permitted by itself: of what it acts on, only a `forbid` is heard."""
-        resource = thing.resource
+    def _of_run(self, question: PolicyQuestion) -> Verdict:
+        """All of what the run is put on, or takes, has to be permitted."""
+        permitting: list[str] = []
+        for thing, asked in self._of_things(question):
+            if asked.errors or not asked.allowed:
+                return self._refused(thing, asked)
+            permitting += asked.rules
+        return self._verdict("allow", tuple(dict.fromkeys(permitting)), f"{question.tool!r} is permitted")
+
+    def _of_things(self, question: PolicyQuestion) -> "Iterator[tuple[Thing, _Asked]]":
+        things = things_of(question)
+        if things:
+            who, context = _who(question.principal), json.dumps(_frame(question))
+            yield from ((thing, self._asked_of(who, thing, context)) for thing in things)
+
+    def _ask_of(self, who: "_Who", thing: Thing, context: str) -> "_Asked":
         cut = self._slices.whole()
-        asked = _asked(
-            cut,
-            cedarpy.is_authorized(
-                _question(who.id, thing.action, resource, json.dumps({"labels": list(labels)})),
-                cut.parsed,
-                self._entities(who, None, (), ()),
-            ),
-        )
+        asked = _question(who.id, thing.action, thing.resource, context)
+        return _asked(cut, cedarpy.is_authorized(asked, cut.parsed, self._entities(who, None, (), ())))
+
+    def _refused(self, thing: Thing, asked: "_Asked") -> Verdict:
         if asked.errors:
             return self._verdict("deny", asked.erred, asked.errors)
-        if asked.allowed or not asked.rules:
-            return None
-        words = f"{thing.action} of {resource.type} {resource.id!r}: a rule forbids it"
-        return self._verdict("deny", asked.rules, words)
+        why = "a rule forbids it" if asked.rules else "no rule permits it"
+        words = f"{thing.action} of {thing.resource.type} {thing.resource.id!r}: {why}"
+        return self._verdict("deny", asked.rules or (NO_RULE,), words)
 
     def _verdict(self, answer: Answer, rules: tuple[str, ...], reason: str) -> Verdict:
         return Verdict(answer=answer, rules=rules, reason=reason, policy_digest=self.digest)
@@ -215,6 +224,14 @@ def _question(principal: str, action: str, resource: Resource, context: str) -> 
 
 
 def _context(question: PolicyQuestion) -> JSONObject:
+    context = _frame(question)
+    if question.arguments is not None:
+        context["arguments"] = _cedar(question.arguments)
+    return context
+
+
+def _frame(question: PolicyQuestion) -> JSONObject:
+    """What is the same for each call in the same place."""
     context: JSONObject = {"labels": list(question.labels)}
     if question.target is not None:
         context["target"] = question.target
@@ -222,8 +239,8 @@ def _context(question: PolicyQuestion) -> JSONObject:
         context["approval"] = question.approval
     if question.repository is not None:
         context["repository"] = question.repository.model_dump(mode="json")
-    if question.arguments is not None:
-        context["arguments"] = _cedar(question.arguments)
+    if question.limits is not None:
+        context["limits"] = {**question.limits}
     return context
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from capabilities.policy import Policy
-from capabilities.verdict import Answer, Asker, PolicyQuestion, RepositoryFacts, Verdict
+from capabilities.verdict import Answer, Asker, OfRun, PolicyQuestion, RepositoryFacts, Verdict
 from protocol.capability import GrantKind
 from protocol.errors import InvalidRequest
 from protocol.noun import JSONObject, Noun
@@ -24,7 +24,7 @@ class Case(Noun):
     effect: Effect
     expect: Answer
     rule: str | None = None
-    kind: GrantKind = "tool"
+    kind: GrantKind | OfRun = "tool"
     principal: str = "prin_test"
     project: str | None = None
     roles: tuple[str, ...] = ()
@@ -34,6 +34,7 @@ class Case(Noun):
     labels: tuple[str, ...] = ()
     repository: RepositoryFacts | None = None
     arguments: JSONObject | None = None
+    limits: dict[str, int] | None = None
 
 
 class Cases(Noun):

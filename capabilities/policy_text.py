@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import cedarpy
 
 from capabilities.policy_schema import schema_fault
+from capabilities.required import fault_in
 from protocol.errors import InvalidRequest
 from protocol.noun import JSONObject
 
@@ -44,14 +46,24 @@ def rules_of(name: str, text: str) -> list[Rule]:
 
 
 def check_words(rule: Rule) -> None:
-    """Raises InvalidRequest for a rule that speaks of what the schema does not have."""
+    """Raises InvalidRequest for a rule that speaks of what the schema does not have, or that does not say who
+    must agree."""
+    for name, value in rule.annotations.items():
+        why = fault_in(name, value)
+        if why is not None:
+            raise _invalid_at(rule, (rf"@\s*{re.escape(name)}\b",), why)
     fault = schema_fault(rule.statement.text, rule.parsed)
-    if fault is None:
-        return
+    if fault is not None:
+        words = tuple(rf"\b{re.escape(word)}\b" for word in fault.words)
+        raise _invalid_at(rule, words, f"{rule.id!r}: {fault.why}")
+
+
+def _invalid_at(rule: Rule, patterns: Sequence[str], why: str) -> InvalidRequest:
+    """With the line of what matches the first pattern that anything matches."""
     text = rule.statement.text
-    found = [hit.start() for word in fault.words if (hit := re.search(rf"\b{re.escape(word)}\b", text))]
+    found = [hit.start() for pattern in patterns if (hit := re.search(pattern, text))]
     lines = text.count("\n", 0, found[0]) if found else 0
-    raise invalid(rule.statement._replace(line=rule.statement.line + lines), f"{rule.id!r}: {fault.why}")
+    return invalid(rule.statement._replace(line=rule.statement.line + lines), why)
 
 
 def invalid(statement: Statement, why: str) -> InvalidRequest:

@@ -28,7 +28,7 @@ class Noted:
 
     def decide(self, question: PolicyQuestion) -> Verdict:
         verdict = self._policy.decide(question)
-        self.asked.append({"question": _said(question), "verdict": _short(verdict)})
+        self.asked.append({"question": said(question), "verdict": short(verdict)})
         return verdict
 
 
@@ -48,8 +48,8 @@ def ruled(
         reason=answer.reason,
         policy_digest=policy_digest,
         definition_digest=call.definition_digest,
-        verdict=_short(verdict) if verdict else None,
-        question=_said(question) if question else None,
+        verdict=short(verdict) if verdict else None,
+        question=said(question) if question else None,
     )
     return answer.model_copy(update={"ruling": ruling})
 
@@ -114,9 +114,11 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-def _said(question: PolicyQuestion) -> JSONObject:
+def said(question: PolicyQuestion) -> JSONObject:
+    """A question as receipts keep it."""
     return question.model_dump(mode="json", exclude_none=True)
 
 
-def _short(verdict: Verdict) -> JSONObject:
+def short(verdict: Verdict) -> JSONObject:
+    """A verdict as receipts keep it."""
     return {"answer": verdict.answer, "rules": list(verdict.rules)}

@@ -9,51 +9,30 @@ from difflib import get_close_matches
 
 from capabilities.gate import Ask, Deny
 from protocol.checkpoint import Required
-from protocol.errors import InvalidRequest
 
 ROLE, COUNT, OTHER = "approver_role", "approvals", "not_requester"
 NAMES = (ROLE, COUNT, OTHER)
 MOST = 20
 
 _ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
-_WORD = re.compile(
-    r'//[^\n]*|"(?:[^"\\]|\\.)*"|@\s*(?P<name>\w+)(?:\s*\(\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*\))?', re.DOTALL
-)
 _COUNT = re.compile(r"[1-9][0-9]?")
 
 Annotations = Mapping[str, str]
 
 
-def fault_in(annotations: Annotations) -> str | None:
-    """Why the annotations of one rule say nothing that can be kept; None where they do. A name that is nearly
+def fault_in(name: str, value: str) -> str | None:
+    """Why an annotation of a rule says nothing that can be kept; None where it does. A name that is nearly
     one of ours would loosen in silence."""
-    for name, value in annotations.items():
-        if name not in NAMES:
-            meant = get_close_matches(name, NAMES, n=1, cutoff=0.75)
-            if meant:
-                return f"there is no annotation @{name}; did you mean @{meant[0]}?"
-        elif name == ROLE and _ROLE.fullmatch(value) is None:
-            return f'@{ROLE} is the name of one role, as in @{ROLE}("release"), not {value!r}'
-        elif name == COUNT and (_COUNT.fullmatch(value) is None or int(value) > MOST):
-            return f'@{COUNT} is a whole number from 1 to {MOST}, as in @{COUNT}("2"), not {value!r}'
-        elif name == OTHER and value not in ("true", "false"):
-            return f'@{OTHER} is "true" or "false", not {value!r}'
+    if name not in NAMES:
+        meant = get_close_matches(name, NAMES, n=1, cutoff=0.75)
+        return f"there is no annotation @{name}; did you mean @{meant[0]}?" if meant else None
+    if name == ROLE and _ROLE.fullmatch(value) is None:
+        return f'@{ROLE} is the name of one role, as in @{ROLE}("release"), not {value!r}'
+    if name == COUNT and (_COUNT.fullmatch(value) is None or int(value) > MOST):
+        return f'@{COUNT} is a whole number from 1 to {MOST}, as in @{COUNT}("2"), not {value!r}'
+    if name == OTHER and value not in ("true", "false"):
+        return f'@{OTHER} is "true" or "false", not {value!r}'
     return None
-
-
-def check_texts(texts: Iterable[tuple[str, str]]) -> None:
-    """Refuses named texts of rules whose annotations cannot be kept, with the line."""
-    for name, text in texts:
-        for found in _WORD.finditer(text):
-            fault = fault_in({found["name"]: found["value"] or ""}) if found["name"] else None
-            if fault is not None:
-                line = text.count("\n", 0, found.start()) + 1
-                raise InvalidRequest(
-                    "policy.invalid",
-                    f"{name}, line {line}: {fault}",
-                    param=name,
-                    details={"file": name, "line": line},
-                )
 
 
 def ask_whom(ask: Ask, rules: Iterable[str], annotations: Callable[[str], Annotations]) -> Ask | Deny:
@@ -62,7 +41,7 @@ def ask_whom(ask: Ask, rules: Iterable[str], annotations: Callable[[str], Annota
     role, count, other = None, 1, False
     for rule in dict.fromkeys((ask.rule, *rules)):
         words = annotations(rule)
-        fault = fault_in(words)
+        fault = next((why for word in words.items() if (why := fault_in(*word))), None)
         if fault is not None:
             return Deny(rule=rule, reason=f"the rule does not say who must agree: {fault}")
         named = words.get(ROLE)

@@ -1,10 +1,11 @@
-"""What a call acts on or comes from, as the resources that rules name beside the tool."""
+"""What a question is about beside the tool, as the resources that rules name."""
 
 from typing import Literal, NamedTuple
 
 from capabilities.verdict import PolicyQuestion
 
-_OF_ATTRIBUTE = {"server": "McpServer", "skill": "Skill", "scope": "MemoryScope", "vault": "Vault"}
+_OF_TOOL = {"server": "McpServer", "skill": "Skill", "scope": "MemoryScope", "vault": "Vault"}
+_OF_RUN = {"target": "Target", "model": "Model", "host": "Host", "actor": "Actor"}
 
 
 class Resource(NamedTuple):
@@ -13,20 +14,22 @@ class Resource(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """A resource above a tool, and what a call does with it."""
+    """A resource, and what is done with it."""
 
     resource: Resource
-    action: Literal["read", "write", "place"]
+    action: Literal["read", "write", "place", "spend"]
 
 
 def things_of(question: PolicyQuestion) -> tuple[Thing, ...]:
-    """A tool of the workspace is placed there; an attribute names the server, skill, scope or vault."""
+    """A run is placed on a target, and spends on a model; both at a host and for an actor. A tool acts on the
+    server, skill, scope or vault that an attribute names, and is placed where its run is."""
     found: list[Thing] = []
-    if question.source == "target" and question.target is not None:
-        found.append(Thing(resource=Resource(type="Target", id=question.target), action="place"))
-    action = "read" if question.effect == "read_only" else "write"
-    for name, kind in _OF_ATTRIBUTE.items():
-        if name in question.attributes:
-            resource = Resource(type=kind, id=question.attributes[name])
-            found.append(Thing(resource=resource, action=action))
-    return tuple(found)
+    if question.target is not None and (question.kind == "place" or question.source == "target"):
+        found.append(Thing(Resource("Target", question.target), "place"))
+    if question.kind == "place" or question.kind == "spend":
+        named, action = _OF_RUN, question.kind
+    else:
+        named, action = _OF_TOOL, "read" if question.effect == "read_only" else "write"
+    attributes = question.attributes
+    found += [Thing(Resource(named[name], attributes[name]), action) for name in named if name in attributes]
+    return tuple(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from protocol.noun import JSONObject, Noun
 from protocol.tool import Effect, ToolSource
 
 Answer = Literal["allow", "ask", "deny"]
+OfRun = Literal["place", "spend"]
 
 NO_RULE = "policy.default"
 """The rule of a denial that no rule caused: what is not permitted is denied."""
@@ -48,11 +49,12 @@ def repository_facts(grant: RepositoryGrant | None, branch: str | None = None) -
 
 
 class PolicyQuestion(Noun):
-    """May this principal use this tool, here and so? `arguments` is None while a snapshot is resolved."""
+    """May this principal use this tool, here and so? `arguments` is None while a snapshot is resolved. Those
+    of the kinds `place` and `spend` are about the run itself; `limits` is what it may spend at most."""
 
     principal: Asker
     tool: str
-    kind: GrantKind = "tool"
+    kind: GrantKind | OfRun = "tool"
     source: ToolSource
     effect: Effect
     attributes: dict[str, str] = {}
@@ -61,6 +63,7 @@ class PolicyQuestion(Noun):
     labels: tuple[str, ...] = ()
     repository: RepositoryFacts | None = None
     arguments: JSONObject | None = None
+    limits: dict[str, int] | None = None
 
 
 class Verdict(Noun):

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from capabilities.policy_layers import check_layer
-from capabilities.required import check_texts
 from gateway.access import Admin, Reader
 from gateway.answers import Listed, many, one
 from gateway.bodies import documented, read_body
@@ -47,7 +46,6 @@ async def put_policy(request: Request, here: Here, caller: Admin, name: str) -> 
         message = "name: small letters, digits and `-`, 1 to 63 of them, beginning with a letter or digit"
         raise InvalidRequest("request.invalid_field", message, param="name")
     check_layer(name, asked.text)
-    check_texts([(name, asked.text)])
 
     def unit(tx: Tx) -> Made[ProjectPolicy]:
         kept, new = project_policies.put(tx, caller.tenant, name, asked.text, caller.principal_id)

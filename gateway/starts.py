@@ -10,6 +10,7 @@ from gateway.engine import Engine
 from gateway.idempotency import Done, Made, Mutations, in_progress, scope_of
 from gateway.metrics import Metrics
 from gateway.names import session_named
+from gateway.rules import Rules
 from protocol.block import InputDraft, TextPart
 from protocol.errors import Conflict, ErrorBody, InvalidRequest, RateLimited, Unavailable
 from protocol.ids import RunId, SessionId, fresh
@@ -36,6 +37,7 @@ class Starts:
         writer: Writer,
         engine: Engine,
         admission: Admission,
+        rules: Rules,
         metrics: Metrics,
         *,
         declared: budgets.Declared,
@@ -45,6 +47,7 @@ class Starts:
         self._writer = writer
         self._engine = engine
         self._admission = admission
+        self._rules = rules
         self._metrics = metrics
         self._mutations = Mutations(writer)
         self._declared = declared
@@ -71,6 +74,7 @@ class Starts:
             session = made.session
         governing = budgets.governing(tx.connection, caller.tenant, session.actor_id, self._declared)
         self._admission.check_price(admitted.model, governing)
+        self._rules.check(tx.connection, caller, session, admitted)
         new = runs.NewRun(
             id=run_id,
             tenant=caller.tenant,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from capabilities.catalogue import Catalogue
 from capabilities.counting import counting_definitions
+from capabilities.policy import Policy, shipped
+from capabilities.policy_layers import Layers
 from gateway.admission import Admission
 from gateway.auth import Doorkeeper, Mode
 from gateway.engine import Engine
@@ -17,6 +19,7 @@ from gateway.idempotency import Mutations
 from gateway.known_checkpoints import KnownCheckpoints
 from gateway.metrics import Metrics
 from gateway.room import Room
+from gateway.rules import Rules
 from gateway.settings import Settings
 from gateway.starts import Starts
 from gateway.stream import PING_S, Streams
@@ -81,6 +84,7 @@ async def opened(
                 writer,
                 engine,
                 admission,
+                Rules(Layers(_policy(config, base_dir_of(settings))), registry),
                 metrics,
                 declared=config.budgets,
                 most_open=most.open_runs,
@@ -101,6 +105,12 @@ def _memory(config: Config, secrets: Secrets, database: Database, writer: Writer
     if entry is None:
         return Memories(database, writer)
     return HttpMemory(entry.url, lambda: secrets.resolve(entry.apiKeyRef))
+
+
+def _policy(config: Config, base_dir: Path) -> Policy:
+    return Policy.load(
+        [shipped(), *((name, (base_dir / name).read_text()) for name in config.policies.files)]
+    )
 
 
 def read_config(path: Path | None) -> Config:

@@ -164,6 +164,7 @@ class SnapshotDocument(Noun):
     principal: str
     target: JSONObject | None = None
     repository: RepositoryGrant | None = None
+    model: str | None = None
     safety_profile: str = "default@1"
     assessment_profile: str = "default@1"
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from protocol.config import Config, ProviderEntry
 from protocol.errors import InvalidRequest
@@ -30,10 +31,11 @@ _CAPABILITIES: dict[str, JSONObject] = {
 
 @dataclass(frozen=True)
 class Resolved:
-    """A model that was asked for by any of its names; `wire_model` is what the backend calls it."""
+    """A model that was asked for by any of its names; `wire_model` is what the backend at `host` calls it."""
 
     name: str
     entry: str
+    host: str | None
     wire_model: str
     provider: Provider
     context_window: int | None
@@ -139,6 +141,7 @@ def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -
     return Resolved(
         name=f"{name}/{model}",
         entry=name,
+        host=urlsplit(entry.base_url).hostname if entry.base_url else None,
         wire_model=model,
         provider=provider,
         context_window=entry.context_window or prices.context_window(model),

@@ -10,7 +10,6 @@ from protocol.effect import EffectRow, EffectState
 from protocol.ids import CheckpointId, RunId
 from protocol.noun import JSONObject, rfc3339
 from protocol.receipt import Ruling
-from protocol.tool import ToolExecution
 from records.columns import AnyRow
 from records.tx import Tx
 
@@ -36,13 +35,14 @@ def materialized(tx: Tx, run_id: RunId, row: Evidence) -> None:
     tx.attest(run_id, "evidence", body)
 
 
-def ruled(tx: Tx, execution: ToolExecution, ruling: Ruling | None) -> None:
-    """The gate's decision, with everything that it can be derived from again."""
+def ruled(tx: Tx, run_id: RunId, subject: str, ruling: Ruling | None) -> None:
+    """The gate's decision over a tool execution, or over a model call or a box of the run's, with everything
+    that it can be derived from again."""
     if ruling is None:
         return
     body = ruling.model_dump(mode="json", exclude={"question", "reason"}, exclude_none=True)
     payload = ruling.model_dump(mode="json", include={"question", "reason"}, exclude_none=True)
-    tx.attest(execution.run_id, "gate", {"tool_execution_id": execution.id, **body}, payload)
+    tx.attest(run_id, "gate", {"tool_execution_id": subject, **body}, payload)
 
 
 def opened(tx: Tx, run_id: RunId, new: JSONObject, expires_at: datetime) -> None:

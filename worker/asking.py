@@ -107,7 +107,7 @@ class Asking:
         def unit(tx: Tx) -> Checkpoint | None:
             if intent is not None:
                 effects.intend(tx, intent)
-            receipts.ruled(tx, execution, ruling)
+            receipts.ruled(tx, execution.run_id, execution.id, ruling)
             return self._open(tx, execution, new)
 
         return _asked(await self._writer.commit(unit, runs=[execution.run_id]))

@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
+from sqlalchemy import Connection
 from temporalio import activity
 
+from capabilities.placing import placing
+from capabilities.verdict import PolicyQuestion
 from protocol.capability import CapabilitySnapshot
 from protocol.config import TargetEntry
-from protocol.errors import Fault, Refused, TargetLost, TargetRefused, Unavailable
+from protocol.errors import Fault, Forbidden, Refused, TargetLost, TargetRefused, Unavailable
 from protocol.event import TargetLostEvent, TargetMaterialized
 from protocol.ids import BoxId, RunId, fresh
 from protocol.noun import JSONObject
 from protocol.target import BoxPlace, BoxSpec
-from records import boxes, effects, snapshots, steps, tool_executions
+from records import boxes, budgets, effects, snapshots, steps, tool_executions
 from records.blobs import BlobStore
 from records.database import Database
 from records.logs import logger
@@ -24,9 +27,10 @@ from targets.posture import fallen
 from targets.target import Host, Target
 from worker.faults import ending_for, for_retry
 from worker.inflight import InFlight, Stopped, until_stopped
-from worker.known_runs import KnownRun, KnownRuns
+from worker.known_runs import KnownRun, KnownRuns, asker_of
 from worker.lineage import lineage
 from worker.places import Places
+from worker.run_gate import RunGate
 from workflows import ports
 from workflows.messages import NotPlaced, Placed, Placing, RunRef, StepRef, TreeLost, TreeResult, TreeSaved
 from workflows.signatures import host_queue
@@ -48,6 +52,7 @@ class Boxes(ports.Boxes):
         places: Places,
         inflight: InFlight,
         host: Host,
+        gate: RunGate,
         forges: Forges,
         entries: Callable[[str], TargetEntry],
     ) -> None:
@@ -57,6 +62,7 @@ class Boxes(ports.Boxes):
         self._places = places
         self._inflight = inflight
         self._host = host
+        self._gate = gate
         self._forges = forges
         self._entries = entries
         self._blobs: BlobStore = database.blobs
@@ -93,6 +99,7 @@ class Boxes(ports.Boxes):
         await self._host.check()
         spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
         box_id = BoxId(fresh("box_"))
+        await self._check_place(known, box_id)
         if not await self._writer.commit(lambda tx: boxes.begin(tx, box_id, run_id, name), runs=[run_id]):
             raise TargetLost("run.ended", "the run has ended")
         place: BoxPlace | None = None
@@ -102,6 +109,23 @@ class Boxes(ports.Boxes):
         except (Fault, asyncio.CancelledError):
             await asyncio.shield(self._discard(run_id, box_id, place))
             raise
+
+    async def _check_place(self, known: KnownRun, box_id: BoxId) -> None:
+        """The policy, now that the host is known; another worker's may be permitted."""
+        record, document = known.record, known.snapshot.document
+        target = record.run.target
+        if target is None or document.model is None:  # such a snapshot is older than the question
+            return
+
+        def query(connection: Connection) -> PolicyQuestion:
+            actor = budgets.actor_of(connection, record.run.session_id)
+            asker = asker_of(connection, known)
+            return placing(asker, target, document.repository, host=self._host.name, actor=actor)
+
+        try:
+            await self._gate.check(known, box_id, await self._database.read(query))
+        except Forbidden as refusal:
+            raise Unavailable(refusal.code, refusal.message) from refusal
 
     async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
         """A box that lacks a wall is given up. The work tree goes in before the box is told of: whoever

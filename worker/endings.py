@@ -79,7 +79,11 @@ def _error(ending: Ending) -> ErrorBody | None:
     if ending.code is None:
         return None
     family = ending.code.partition(".")[0]
-    types: dict[str, ErrorType] = {"provider": "provider_error", "git": "invalid_request_error"}
+    types: dict[str, ErrorType] = {
+        "git": "invalid_request_error",
+        "policy": "permission_error",
+        "provider": "provider_error",
+    }
     return ErrorBody(
         type=types.get(family, "api_error"),
         code=ending.code,

@@ -65,7 +65,7 @@ class Gatekeeper:
             arguments=execution.arguments,
             now=standing.now,
         )
-        policy = await self._policy(known.snapshot.document.policy_digest)
+        policy = await self.policy(known.snapshot.document.policy_digest)
         if grant is None:
             denied = next(d for d in known.snapshot.document.denials if d.name == execution.tool)
             answer = Deny(rule=denied.rule, reason=denied.reason)
@@ -126,7 +126,8 @@ class Gatekeeper:
             )
         )
 
-    async def _policy(self, digest: str) -> Policy:
+    async def policy(self, digest: str) -> Policy:
+        """The version that a snapshot pins."""
         found = self._policies.get(digest)
         if found is None:
             kept = await self._database.read(lambda connection: snapshots.policy_text(connection, digest))

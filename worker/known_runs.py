@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from capabilities.signing import TrustedKey
 from capabilities.snapshot import NotVerified, verify_any
+from capabilities.verdict import Asker
 from protocol.capability import CapabilitySnapshot
 from protocol.checkpoint import Checkpoint
 from protocol.effect import EffectRow
@@ -46,6 +47,12 @@ class Standing:
     roles: tuple[str, ...]
     now: datetime
     labels: tuple[str, ...] = ()
+
+
+def asker_of(connection: Connection, known: KnownRun) -> Asker:
+    """The principal of a run with the roles that it has now."""
+    roles = principals.roles_of(connection, known.record.principal_id)
+    return Asker(id=known.snapshot.document.principal, roles=roles, project=known.record.tenant.project_id)
 
 
 class KnownRuns:

@@ -100,7 +100,7 @@ class ModelCalls(ports.ModelCalls):
         if (await self._safety.inputs(known, turn.incoming)).disposition == "block":
             return TurnOver(ending=BLOCKED)
         watched = await self._safety.rules(known, "output")
-        governed = await self._budgets.governing(known.record)
+        governed = await self._budgets.governing(known, call_id, resolved)
         opened = await self._begin(known, turn, call_id, resolved, governed)
         if opened is None:
             return await self._database.read(lambda connection: _committed(connection, turn, call_id))

@@ -84,7 +84,7 @@ class Results:
 
         def unit(tx: Tx) -> None:
             if tool_executions.deny(tx, execution.id, denial.rule, denial.reason):
-                receipts.ruled(tx, execution, denial.ruling)
+                receipts.ruled(tx, execution.run_id, execution.id, denial.ruling)
                 _tell_model(tx, known.record.history, execution, result, 0)
 
         await self._writer.commit(unit, runs=[execution.run_id])

@@ -6,6 +6,7 @@ from contextlib import suppress
 from temporalio import activity
 
 from capabilities.branch import default_branch
+from capabilities.placing import check_refusals, placing, refusals, spending
 from capabilities.policy import Policy
 from capabilities.policy_layers import Layers
 from capabilities.receipts import Noted
@@ -21,7 +22,8 @@ from protocol.event import CapabilityResolved, NameCount
 from protocol.ids import RunId, SnapshotId, derived
 from protocol.inbox import Cancel, Interrupt
 from protocol.noun import rfc3339
-from records import checkpoints, inbox, principals, project_policies, runs, snapshots
+from providers.registry import Registry
+from records import budgets, checkpoints, inbox, principals, project_policies, runs, snapshots
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
@@ -97,7 +99,10 @@ class Runs(ports.Runs):
                 return NotOpened(ending=ending_for(fault))
             except Refused as fault:
                 return NotOpened(ending=ending_for(fault))
-        await self._authority.resolve(self._database, self._writer, record, repository)
+        try:
+            await self._authority.resolve(self._database, self._writer, record, repository)
+        except Refused as fault:
+            return NotOpened(ending=ending_for(fault))
         has_target = record.run.target is not None
         state = RunState(run_id=ref.run_id, limits=record.run.limits, has_target=has_target)
         said = record.inbox_last > record.inbox_heard
@@ -181,9 +186,16 @@ class Authority:
     """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
 
     def __init__(
-        self, sources: Sources, policy: Policy, shadow: Shadow, signer: Signer, safety: Safety
+        self,
+        sources: Sources,
+        policy: Policy,
+        shadow: Shadow,
+        signer: Signer,
+        safety: Safety,
+        registry: Registry,
     ) -> None:
         self._safety = safety
+        self._registry = registry
         self._sources = sources
         self._layers = Layers(policy)
         self._shadow = shadow
@@ -194,15 +206,23 @@ class Authority:
     ) -> None:
         run = record.run
         if run.capability_snapshot_id is not None:
+            await self._check_kept(database, run.capability_snapshot_id)
             return
         roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
         shelf = await self._sources.stock(record, record.request.capabilities)
         policy = await self._policy_of(database, record)
         noted = Noted(policy)
+        asker = Asker(id=record.principal_id, roles=roles, project=record.tenant.project_id)
+        actor = await database.read(lambda c: budgets.actor_of(c, run.session_id))
+        model = self._registry.resolve(run.model)
+        questions = [spending(asker, model.name, run.limits, host=model.host, actor=actor)]
+        if run.target is not None:
+            questions.append(placing(asker, run.target, repository, actor=actor))
+        refused = refusals(noted, questions)
         document = resolve(
             ResolveRequest(
                 run_id=run.id,
-                principal=Asker(id=record.principal_id, roles=roles, project=record.tenant.project_id),
+                principal=asker,
                 capabilities=record.request.capabilities,
                 tools=record.request.tools,
                 target=run.target,
@@ -212,7 +232,13 @@ class Authority:
             noted,
         )
         profile = self._safety.profile_for(record)
-        document = document.model_copy(update={"safety_profile": profile.version})
+        document = document.model_copy(
+            update={
+                "safety_profile": profile.version,
+                "model": model.name,
+                "denials": (*refused, *document.denials),
+            }
+        )
         policy_text = policy.document().decode()
 
         def unit(tx: Tx) -> None:
@@ -234,6 +260,12 @@ class Authority:
 
         await writer.commit(unit, runs=[run.id])
         await self._shadow.compare(record, "", noted.asked)
+        check_refusals(refused)
+
+    async def _check_kept(self, database: Database, snapshot_id: SnapshotId) -> None:
+        """A former try may have kept why the run is not to be carried out, and died before it said so."""
+        kept = await database.read(lambda c: snapshots.load(c, snapshot_id))
+        check_refusals(kept.document.denials if kept is not None else ())
 
     async def _policy_of(self, database: Database, record: RunRecord) -> Policy:
         """The rules of the installation, tightened by those that hold in the run's project now."""

@@ -10,6 +10,8 @@ from math import ceil
 from sqlalchemy import Connection
 
 from capabilities.budget import Busy, Estimate, Exceeded, Fits, estimated_input, fit, narrowest
+from capabilities.placing import spending as spending_question
+from capabilities.verdict import PolicyQuestion
 from capabilities.visible import written
 from harness.state import Ending
 from protocol.budget import NANOS, Account, Amount, Budget, nanos, usd
@@ -21,11 +23,13 @@ from protocol.noun import JSON, JSONObject, rfc3339
 from protocol.run import LimitsPatch
 from protocol.usage import Usage
 from providers.registry import Resolved
-from records import budgets, checkpoints, runs, spending
+from records import budgets, checkpoints, runs, spending, taints
 from records.checkpoints import NewCheckpoint
 from records.database import Database
 from records.run_record import RunRecord
 from records.tx import Tx
+from worker.known_runs import KnownRun, asker_of
+from worker.run_gate import RunGate
 from workflows.messages import TurnAsked, TurnOver
 
 AGAIN_S = 0.2
@@ -50,23 +54,37 @@ class Held:
 class Spending:
     """Holds, asks or stops, by all budgets that govern a run at once."""
 
-    def __init__(self, database: Database, declared: budgets.Declared, expires_in_s: int) -> None:
+    def __init__(
+        self, database: Database, gate: RunGate, declared: budgets.Declared, expires_in_s: int
+    ) -> None:
         self._database = database
+        self._gate = gate
         self._declared = declared
         self._expires_in_ms = expires_in_s * 1000
 
-    async def governing(self, record: RunRecord) -> Governed | None:
-        """None where nothing limits what the run's models take."""
+    async def governing(self, known: KnownRun, call_id: CallId, resolved: Resolved) -> Governed | None:
+        """None where nothing limits what the run's models take. Raises where the policy refuses the call."""
+        record = known.record
 
-        def query(connection: Connection) -> Governed | None:
+        def query(connection: Connection) -> tuple[Governed | None, PolicyQuestion]:
             actor = budgets.actor_of(connection, record.run.session_id)
             found = budgets.governing(connection, record.tenant, actor, self._declared)
             limits = spending.limits_of(connection, record.run.id)
-            if not found and not limits.max_tokens and not limits.max_cost_usd:
-                return None
-            return Governed(tuple(found), actor)
+            question = spending_question(
+                asker_of(connection, known),
+                resolved.name,
+                limits,
+                host=resolved.host,
+                actor=actor,
+                labels=taints.of_history(connection, record.history),
+            )
+            limited = found or limits.max_tokens or limits.max_cost_usd
+            return Governed(tuple(found), actor) if limited else None, question
 
-        return await self._database.read(query)
+        governed, question = await self._database.read(query)
+        if known.snapshot.document.model is not None:  # else it is older than the question
+            await self._gate.check(known, call_id, question)
+        return governed
 
     def reserve(
         self, tx: Tx, record: RunRecord, governed: Governed, call_id: CallId, attempt: int, estimate: Estimate

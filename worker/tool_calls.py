@@ -260,7 +260,7 @@ class ToolCalls(ports.ToolCalls):
             else:
                 runs.set_running(tx, execution.run_id)
             if isinstance(authority, Allow):
-                receipts.ruled(tx, execution, authority.ruling)
+                receipts.ruled(tx, execution.run_id, execution.id, authority.ruling)
             claim = effects.claim(
                 tx,
                 execution.id,

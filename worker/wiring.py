@@ -16,7 +16,6 @@ from capabilities.catalogue_web import without_search
 from capabilities.counting import counting_definitions
 from capabilities.labels import LabelTable
 from capabilities.policy import Policy, shipped
-from capabilities.required import check_texts
 from capabilities.signing import Signer, TrustedKey, former_keys
 from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
@@ -58,6 +57,7 @@ from worker.notary import Notary
 from worker.places import Places
 from worker.reaper import Reaper
 from worker.rounds import Rounds
+from worker.run_gate import RunGate
 from worker.runs import Authority, Runs
 from worker.safety import Safety
 from worker.settings import Settings
@@ -188,11 +188,12 @@ class Parts:
             heads,
             inflight,
             forges,
-            Authority(sources, policy, shadow, signer, safety),
+            Authority(sources, policy, shadow, signer, safety, registry),
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
-        budgets = Spending(database, config.budgets, config.checkpoints.expires_in_s)
+        gate = RunGate(writer, gatekeeper.policy)
+        budgets = Spending(database, gate, config.budgets, config.checkpoints.expires_in_s)
         self.models = ModelCalls(
             database, writer, known, heads, registry, budgets, safety, inflight, failpoints
         )
@@ -206,7 +207,7 @@ class Parts:
                 raise InvalidRequest("target.unknown", f"there is no target {name!r}", param="target.name")
             return found
 
-        self.boxes = Boxes(database, writer, known, places, inflight, host, forges, entry)
+        self.boxes = Boxes(database, writer, known, places, inflight, host, gate, forges, entry)
 
     def main_worker(self, client: Client) -> Worker:
         """Workflows, and everything that needs no box."""
@@ -280,7 +281,6 @@ def read_config(path: Path | None) -> Config:
 def policy_of(files: tuple[str, ...], base_dir: Path) -> Policy:
     """The shipped rules, and over them those of the installation."""
     own = [(name, (base_dir / name).read_text()) for name in files]
-    check_texts(own)
     return Policy.load([shipped(), *own])
 
 

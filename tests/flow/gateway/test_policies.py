@@ -42,3 +42,20 @@ async def test_a_request_that_loosens_is_forbidden(home: House) -> None:
         body = {"input": "x", "model": "local/m1", "safety": {"mode": mode}}
         refused = await home.client.post("/v1/runs", json=body)
         assert error_of(refused) == (403, "policy.loosens", "safety.mode")
+
+
+async def test_a_model_or_a_place_that_a_rule_forbids_is_refused_with_the_rule(home: House) -> None:
+    text = """@id("strict.no-m1")
+    forbid (principal, action == Action::"spend", resource == Model::"local/m1");
+    @id("strict.no-dev") forbid (principal, action == Action::"place", resource == Target::"dev");"""
+    assert (await home.client.put("/v1/policies/strict", json={"text": text})).status_code == 201
+    target = {"kind": "workspace", "name": "dev"}
+    for fields, param, rule in (
+        ({"model": "smart"}, "model", "strict.no-m1"),
+        ({"model": "local/m2", "target": target}, "target.name", "strict.no-dev"),
+    ):
+        refused = await home.client.post("/v1/runs", json={"input": "x", **fields})
+        assert error_of(refused) == (403, "policy.denied", param)
+        assert refused.json()["error"]["details"] == {"rule": rule}
+    assert (await home.client.post("/v1/runs", json={"input": "x", "model": "local/m2"})).status_code == 201
+    assert len((await home.client.get("/v1/runs")).json()["items"]) == 1

@@ -64,7 +64,7 @@ async def test_a_real_run_is_proven_to_the_last_verdict(stack: Stack) -> None:
     assert report.faults == []
     gates = [record["body"]["answer"] for record in told["records"] if record["kind"] == "gate"]
     assert sorted(gates) == ["allow", "ask", "deny"]
-    assert report.derived == 5
+    assert report.derived == 6
     kinds = [record["kind"] for record in told["records"]]
     assert (kinds[0], kinds[-1]) == ("snapshot", "end")
     assert (kinds.count("claim"), kinds.count("outcome"), kinds.count("decision")) == (2, 2, 1)

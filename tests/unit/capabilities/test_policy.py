@@ -204,8 +204,8 @@ def test_a_document_that_is_no_policy_is_refused(document: bytes) -> None:
 
 
 def test_what_is_annotated_to_a_rule_is_found_by_its_id() -> None:
-    rules = policy('@id("own.two") @approvers("2") @plain permit(principal, action, resource);')
-    assert rules.annotations("own.two") == {"id": "own.two", "approvers": "2", "plain": ""}
+    rules = policy('@id("own.two") @approvals("2") @plain permit(principal, action, resource);')
+    assert rules.annotations("own.two") == {"id": "own.two", "approvals": "2", "plain": ""}
     assert rules.annotations("default.read") == {"id": "default.read"}
     assert rules.annotations("no.such.rule") == {}
 

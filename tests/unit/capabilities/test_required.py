@@ -4,7 +4,7 @@ import pytest
 
 from capabilities.gate import Ask, Deny
 from capabilities.policy import Policy
-from capabilities.required import ask_whom, check_texts, fault_in
+from capabilities.required import ask_whom, fault_in
 from protocol.checkpoint import Required
 from protocol.errors import InvalidRequest
 
@@ -65,17 +65,18 @@ NONSENSE = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in NONSENSE for value in NONSENSE[name]])
 def test_a_value_that_says_nothing_is_a_fault_and_never_read_as_less(name: str, value: str) -> None:
-    assert name in (fault_in({"id": "x", name: value}) or "")
+    assert name in (fault_in(name, value) or "")
     assert isinstance(ask_whom(ASK, (), lambda rule: {name: value}), Deny)
 
 
 @pytest.mark.parametrize("name", ["approval", "approvers", "aprovals", "approver_roles", "not_requestor"])
 def test_a_misspelt_name_is_a_fault(name: str) -> None:
-    assert "did you mean @" in (fault_in({name: "2"}) or "")
+    assert "did you mean @" in (fault_in(name, "2") or "")
 
 
 def test_other_annotations_are_somebody_else_s() -> None:
-    assert fault_in({"id": "x", "reason": "because", "owner": "team", "approvals": "20"}) is None
+    others = {"id": "x", "reason": "because", "owner": "team", "approvals": "20"}
+    assert [fault_in(name, value) for name, value in others.items()] == [None] * 4
 
 
 def test_a_text_is_refused_with_the_line_of_its_nonsense() -> None:
@@ -83,17 +84,8 @@ def test_a_text_is_refused_with_the_line_of_its_nonsense() -> None:
 @id("a") @reason("@approvals(\\"none\\")")
 permit (principal, action, resource);
 """
-    check_texts([("team.cedar", before)])
+    Policy.load([("team.cedar", before)])
     for words in ('@approvals("none")', "@approvals", '@ approvals\n ( "0" )', '@aprovals("2")'):
         with pytest.raises(InvalidRequest) as refused:
-            check_texts([("team.cedar", f'{before}@id("b") {words} permit (principal, action, resource);')])
+            Policy.load([("team.cedar", f'{before}@id("b") {words} permit (principal, action, resource);')])
         assert refused.value.details == {"file": "team.cedar", "line": 4}
-
-
-def test_cedar_reads_as_an_annotation_what_is_read_here() -> None:
-    text = '@id("a") @ approvals\n ( "2" ) @not_requester permit (principal, action, resource);'
-    assert Policy.load([("team.cedar", text)]).annotations("a") == {
-        "id": "a",
-        "approvals": "2",
-        "not_requester": "",
-    }
