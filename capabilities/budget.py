@@ -12,14 +12,17 @@ TOKENS_PER_BLOCK = 8
 FEWEST = 64
 """A call that may answer with less is not worth its input: the budget counts as used up."""
 
+LEAST_MS = 1_000
+"""And so is one that may take less time than this."""
+
 TOLD = {"name", "description", "input_schema"}
 SAID = {"content", "name", "arguments"}
 
-StopReason = Literal["max_tokens", "max_cost"]
+StopReason = Literal["max_tokens", "max_cost", "timeout"]
 
 
 class Estimate(Noun):
-    """A call before it is made: its input, the most that it may answer, and the price of both.
+    """A call before it is made: its input, the most that it may answer, the price of both, and the most time.
 
     Prices are None where the model has none; then no budget in dollars governs the call.
     """
@@ -28,17 +31,19 @@ class Estimate(Noun):
     output_tokens: int
     input_nanos: int | None = None
     output_nanos: int | None = None
+    ms: int = 0
 
-    def amount(self, output: int) -> Amount:
-        """What the call takes with that much output, rounded up."""
+    def amount(self, output: int, ms: int | None = None) -> Amount:
+        """What the call takes with that much output and time, rounded up."""
         nanos = (self.input_nanos or 0) + -(-(self.output_nanos or 0) * output // self.output_tokens)
-        return Amount(tokens=self.input_tokens + output, nanos=nanos)
+        return Amount(tokens=self.input_tokens + output, nanos=nanos, ms=self.ms if ms is None else ms)
 
 
 class Fits(Noun):
-    """The call may be made, with at most so much output."""
+    """The call may be made, with at most so much output, and in so much time."""
 
     output: int
+    ms: int = 0
 
 
 class Busy(Noun):
@@ -58,16 +63,26 @@ def estimated_input(request: ModelRequest) -> int:
 
 
 def fit(estimate: Estimate, account: Account) -> Fits | Busy | Exceeded:
-    """Output is cut to what is left; it is never cut for what others merely hold."""
+    """Output and time are cut to what is left; they are never cut for what others merely hold."""
     alone, reason = _room(estimate, account, Amount())
     if alone < min(FEWEST, estimate.output_tokens):
         return Exceeded(reason=reason)
+    ms = _time(estimate, account, Amount())
+    if ms < min(LEAST_MS, estimate.ms):
+        return Exceeded(reason="timeout")
     beside, _ = _room(estimate, account, account.held)
-    return Fits(output=alone) if beside >= alone else Busy()
+    fits = beside >= alone and _time(estimate, account, account.held) >= ms
+    return Fits(output=alone, ms=ms) if fits else Busy()
 
 
-def narrowest(found: Sequence[Fits]) -> int:
-    return min(one.output for one in found)
+def narrowest(found: Sequence[Fits]) -> Fits:
+    return Fits(output=min(one.output for one in found), ms=min(one.ms for one in found))
+
+
+def _time(estimate: Estimate, account: Account, held: Amount) -> int:
+    if account.max_ms is None:
+        return estimate.ms
+    return min(estimate.ms, account.max_ms - account.spent.ms - held.ms)
 
 
 def _room(estimate: Estimate, account: Account, held: Amount) -> tuple[int, StopReason]:

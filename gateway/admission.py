@@ -50,12 +50,15 @@ class Admission:
         check_servers(request.capabilities, self._config.mcp_servers)
         check_vaults(request.capabilities, self._config.vaults)
         limits = merged(Limits(), defaults.limits, request.limits)
-        if limits.max_cost_usd and not self._registry.resolve(model).priced:
-            message = f"limits.max_cost_usd: the model {model!r} has no known price"
-            raise InvalidRequest("model.unpriced", message, param="limits.max_cost_usd")
+        self.check_cost(model, limits)
         target = self._target(request.target, run_id) if request.target else None
         complete = request.model_copy(update={"model": model, "routing": None, "target": target})
         return Admitted(request=complete, model=model, limits=limits)
+
+    def check_cost(self, model: str, limits: Limits) -> None:
+        if limits.max_cost_usd and not self._registry.resolve(model).priced:
+            message = f"limits.max_cost_usd: the model {model!r} has no known price"
+            raise InvalidRequest("model.unpriced", message, param="limits.max_cost_usd")
 
     def check_price(self, model: str, budgets: Sequence[Budget]) -> None:
         """A model without a price cannot be counted in dollars."""

@@ -24,6 +24,8 @@ from records.tx import Tx
 
 router = APIRouter(tags=["budgets"])
 
+Of = tuple[str | None, str | None]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -32,12 +34,15 @@ class Spent(Noun):
 
     tokens: int
     cost_usd: float
+    seconds: float
     held_tokens: int
     held_cost_usd: float
+    held_seconds: float
 
 
 class BudgetView(Budget):
-    """`spent` is absent where each actor has an account of its own and none is named."""
+    """`spent` is absent where each actor or run has an account of its own and none is named, and where each
+    call is counted by itself."""
 
     spent: Spent | None = None
 
@@ -55,9 +60,11 @@ async def list_budgets(here: Here, caller: Reader, page: Annotated[PageRequest, 
 
 
 @router.get("/v1/budgets/{name}", response_model=BudgetView)
-async def get_budget(here: Here, caller: Reader, name: str, actor_id: str | None = None) -> Response:
-    """With `actor_id` what that actor has spent of a budget that each actor has for itself."""
-    return one(await here.database.read(lambda c: _named(c, here, caller, name, actor_id)))
+async def get_budget(
+    here: Here, caller: Reader, name: str, actor_id: str | None = None, run_id: str | None = None
+) -> Response:
+    """With `actor_id` or `run_id` what that one has spent of a budget that each has for itself."""
+    return one(await here.database.read(lambda c: _named(c, here, caller, name, (actor_id, run_id))))
 
 
 @router.put("/v1/budgets/{name}", response_model=BudgetView, openapi_extra=documented("BudgetEntry"))
@@ -72,10 +79,10 @@ async def put_budget(request: Request, here: Here, caller: Admin, name: str) -> 
     def unit(tx: Tx) -> Made[BudgetView]:
         _refuse_declared(here, name)
         new = budgets.put(tx, caller.tenant, name, asked)
-        return Made(name, _named(tx.connection, here, caller, name, None), 201 if new else 200)
+        return Made(name, _named(tx.connection, here, caller, name), 201 if new else 200)
 
     done = await here.mutations.once(scope_of(request, caller), body, unit)
-    made = done.value or await here.database.read(lambda c: _named(c, here, caller, name, None))
+    made = done.value or await here.database.read(lambda c: _named(c, here, caller, name))
     return one(made, done.status, done.headers)
 
 
@@ -95,26 +102,31 @@ async def delete_budget(request: Request, here: Here, caller: Admin, name: str) 
 
 
 def _named(
-    connection: Connection, here: Gateway, caller: Caller, name: str, actor_id: str | None
+    connection: Connection, here: Gateway, caller: Caller, name: str, of: Of = (None, None)
 ) -> BudgetView:
     entry = here.config.budgets.get(name)
     found = budgets.declared({name: entry})[0] if entry else budgets.get(connection, caller.tenant, name)
     if found is None:
         raise _unknown(name)
-    return _view(connection, caller, found, actor_id)
+    return _view(connection, caller, found, of)
 
 
-def _view(connection: Connection, caller: Caller, budget: Budget, actor_id: str | None = None) -> BudgetView:
-    actor = budget.actor_id or actor_id
-    if budget.scope == "actor" and actor is None:
+def _view(connection: Connection, caller: Caller, budget: Budget, of: Of = (None, None)) -> BudgetView:
+    """`of` are the actor and the run whose account is asked for."""
+    actor_id, run_id = of
+    owners = {"project": "", "actor": budget.actor_id or actor_id, "run": run_id}
+    whose = owners.get(budget.scope)
+    if whose is None:
         return BudgetView(**budget.model_dump())
-    account = spending.account_id(caller.tenant, budget, actor, now(connection))
+    account = spending.account_id(caller.tenant, budget, whose, now(connection))
     counted = spending.counted(connection, account)
     spent = Spent(
         tokens=counted.spent.tokens,
         cost_usd=usd(counted.spent.nanos),
+        seconds=counted.spent.ms / 1000,
         held_tokens=counted.held.tokens,
         held_cost_usd=usd(counted.held.nanos),
+        held_seconds=counted.held.ms / 1000,
     )
     return BudgetView(**budget.model_dump(), spent=spent)
 

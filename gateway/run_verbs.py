@@ -97,7 +97,9 @@ async def resume_run(request: Request, here: Here, caller: Runner, run_id: str) 
     asked = body.parse(ResumeBody)
 
     def words(tx: Tx, record: RunRecord) -> Message:
-        runs.set_limits(tx, record.run.id, merged(record.run.limits, asked.limits))
+        limits = merged(record.run.limits, asked.limits)
+        here.admission.check_cost(record.run.model, limits)
+        runs.set_limits(tx, record.run.id, limits)
         return LimitsRaised(limits=asked.limits)
 
     return await _say(request, here, caller, body, words)

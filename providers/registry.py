@@ -41,6 +41,7 @@ class Resolved:
     context_window: int | None
     priced: bool
     max_output_tokens: int
+    timeout_ms: int
     prices: Prices
 
 
@@ -147,6 +148,7 @@ def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -
         context_window=entry.context_window or prices.context_window(model),
         priced=prices.known(model),
         max_output_tokens=entry.max_output_tokens,
+        timeout_ms=entry.timeout_ms,
         prices=prices,
     )
 

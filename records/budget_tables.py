@@ -31,6 +31,7 @@ budgets = Table(
     _text("period"),
     Column("max_tokens", BigInteger),
     Column("max_cost_usd", Double),
+    Column("max_seconds", Double),
     _text("on_exceed"),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -40,7 +41,8 @@ accounts = Table(
     "budget_accounts",
     metadata,
     _key("id"),
-    *(_count("tokens"), _count("nanos"), _count("held_tokens"), _count("held_nanos")),
+    *(_count("tokens"), _count("nanos"), _count("ms")),
+    *(_count("held_tokens"), _count("held_nanos"), _count("held_ms")),
 )
 
 reservations = Table(
@@ -50,7 +52,7 @@ reservations = Table(
     Column("attempt", BigInteger, primary_key=True, autoincrement=False),
     _key("account_id"),
     _text("run_id"),
-    *(_count("tokens"), _count("nanos")),
+    *(_count("tokens"), _count("nanos"), _count("ms")),
     _text("state"),
     Column("created_at", Instant, nullable=False),
     Index(None, "run_id", "state"),
@@ -62,6 +64,6 @@ raises = Table(
     _key("checkpoint_id"),
     _text("run_id"),
     _text("budget"),
-    *(_count("tokens"), _count("nanos")),
+    *(_count("tokens"), _count("nanos"), _count("ms")),
     Index(None, "run_id"),
 )

@@ -64,7 +64,7 @@ def actor_of(connection: Connection, session_id: SessionId) -> str | None:
 
 
 def _governs(budget: Budget, actor_id: str | None) -> bool:
-    if budget.scope == "project":
+    if budget.scope != "actor":
         return True
     return actor_id is not None and budget.actor_id in (None, actor_id)
 

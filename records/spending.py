@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from protocol.budget import Account, Amount, Budget, nanos, period_key
+from protocol.budget import Account, Amount, Budget, Payer, nanos, period_key
 from protocol.checkpoint import Checkpoint
 from protocol.event import CheckpointRedeemed
 from protocol.ids import CallId, RunId
@@ -33,8 +33,10 @@ _MOVE = (
     .values(
         tokens=accounts.c.tokens + bindparam("more_tokens"),
         nanos=accounts.c.nanos + bindparam("more_nanos"),
+        ms=accounts.c.ms + bindparam("more_ms"),
         held_tokens=accounts.c.held_tokens + bindparam("hold_tokens"),
         held_nanos=accounts.c.held_nanos + bindparam("hold_nanos"),
+        held_ms=accounts.c.held_ms + bindparam("hold_ms"),
     )
 )
 _HELD = select(reservations).where(reservations.c.state == "held")
@@ -49,23 +51,25 @@ def limits_of(connection: Connection, run_id: RunId) -> Limits:
     return connection.execute(select(runs.c.limits).where(runs.c.id == run_id)).scalar_one()
 
 
-def account_id(tenant: Tenant, budget: Budget, actor_id: str | None, at: Moment) -> str:
-    actor = actor_id if budget.scope == "actor" else ""
-    return f"budget:{tenant.project_id}:{budget.name}:{period_key(budget.period, at)}:{actor}"
+def account_id(tenant: Tenant, budget: Budget, whose: str, at: Moment) -> str:
+    return f"budget:{tenant.project_id}:{budget.name}:{period_key(budget.period, at)}:{whose}"
 
 
-def of_budget(tx: Tx, tenant: Tenant, budget: Budget, actor_id: str | None) -> Account:
-    cost = budget.max_cost_usd
-    return _locked(
-        tx,
-        Account(
-            id=account_id(tenant, budget, actor_id, tx.now),
-            budget=budget.name,
-            max_tokens=budget.max_tokens,
-            max_nanos=nanos(cost) if cost is not None else None,
-            on_exceed=budget.on_exceed,
-        ),
+def of_budget(tx: Tx, tenant: Tenant, budget: Budget, payer: Payer) -> Account:
+    """What a budget of single calls leaves is the same for each of them."""
+    cost, seconds = budget.max_cost_usd, budget.max_seconds
+    account = Account(
+        id="",
+        budget=budget.name,
+        max_tokens=budget.max_tokens,
+        max_nanos=nanos(cost) if cost is not None else None,
+        max_ms=round(seconds * 1000) if seconds is not None else None,
+        on_exceed=budget.on_exceed,
     )
+    if budget.scope == "call":
+        return account
+    named = account_id(tenant, budget, payer.of(budget.scope), tx.now)
+    return _locked(tx, account.model_copy(update={"id": named}))
 
 
 def of_run(tx: Tx, run_id: RunId, limits: Limits) -> Account:
@@ -97,6 +101,7 @@ def raises_of(tx: Tx, run_id: RunId, account: Account) -> list[Account]:
                     "id": f"raise:{row.checkpoint_id}",
                     "max_tokens": row.tokens if account.max_tokens is not None else None,
                     "max_nanos": row.nanos if account.max_nanos is not None else None,
+                    "max_ms": row.ms if account.max_ms is not None else None,
                     "spent": Amount(),
                 }
             ),
@@ -120,7 +125,7 @@ def hold(
     tx: Tx, run_id: RunId, call_id: CallId, attempt: int, chosen: Sequence[Account], amount: Amount
 ) -> None:
     """Reserve the amount in each account, for one attempt of a call."""
-    for account in chosen:
+    for account in (one for one in chosen if one.id):
         row: dict[str, Any] = {"call_id": call_id, "attempt": attempt, "account_id": account.id}
         row |= {"run_id": run_id, "state": "held", "created_at": tx.now}
         tx.connection.execute(insert(reservations).values(row | amount.model_dump()))
@@ -128,15 +133,16 @@ def hold(
 
 
 def settle(tx: Tx, call_id: CallId, attempt: int, spent: Amount) -> None:
-    """What the attempt came to takes the place of what it held."""
+    """What the attempt came to, and the time since it began, take the place of what it held."""
     for row in tx.connection.execute(_OF_ATTEMPT, {"of": call_id, "by": attempt}).all():
-        _close(tx, row, spent, "settled")
+        took = round((tx.now - row.created_at).total_seconds() * 1000)
+        _close(tx, row, spent.model_copy(update={"ms": min(took, row.ms)}), "settled")
 
 
 def charge(tx: Tx, run_id: RunId) -> None:
     """Attempts of the run that nobody will settle any more: what they held counts as spent."""
     for row in tx.connection.execute(_OF_RUN, {"of": run_id}).all():
-        _close(tx, row, Amount(tokens=row.tokens, nanos=row.nanos), "charged")
+        _close(tx, row, Amount(tokens=row.tokens, nanos=row.nanos, ms=row.ms), "charged")
 
 
 def counted(connection: Connection, account: str) -> Account:
@@ -153,12 +159,13 @@ def _close(tx: Tx, row: AnyRow, spent: Amount, state: str) -> None:
         reservations.c.account_id == row.account_id,
     )
     tx.connection.execute(update(reservations).where(*one).values(state=state, **spent.model_dump()))
-    _move(tx, row.account_id, spent, Amount(tokens=-row.tokens, nanos=-row.nanos))
+    _move(tx, row.account_id, spent, Amount(tokens=-row.tokens, nanos=-row.nanos, ms=-row.ms))
 
 
 def _move(tx: Tx, account: str, spent: Amount, held: Amount) -> None:
-    moved: dict[str, Any] = {"of": account, "more_tokens": spent.tokens, "more_nanos": spent.nanos}
-    tx.connection.execute(_MOVE, moved | {"hold_tokens": held.tokens, "hold_nanos": held.nanos})
+    moved: dict[str, Any] = {f"more_{name}": count for name, count in spent.model_dump().items()}
+    moved |= {f"hold_{name}": count for name, count in held.model_dump().items()}
+    tx.connection.execute(_MOVE, moved | {"of": account})
 
 
 def _locked(tx: Tx, account: Account) -> Account:
@@ -169,6 +176,6 @@ def _locked(tx: Tx, account: Account) -> Account:
 
 
 def _filled(account: Account, row: AnyRow) -> Account:
-    spent = Amount(tokens=row.tokens, nanos=row.nanos)
-    held = Amount(tokens=row.held_tokens, nanos=row.held_nanos)
+    spent = Amount(tokens=row.tokens, nanos=row.nanos, ms=row.ms)
+    held = Amount(tokens=row.held_tokens, nanos=row.held_nanos, ms=row.held_ms)
     return account.model_copy(update={"spent": spent, "held": held})

@@ -4,9 +4,10 @@ Deltas are coalesced into the log under (call, attempt); what the turn came to i
 blocks and the tool executions that it asks for.
 """
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Literal
 
 from sqlalchemy import Connection
 from temporalio import activity
@@ -14,7 +15,7 @@ from temporalio import activity
 from capabilities.budget import Busy
 from harness import context
 from harness.state import Ending, PendingCall
-from protocol.block import Block, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
+from protocol.block import ToolCallBlock
 from protocol.budget import Amount
 from protocol.errors import ErrorBody, ProviderUnavailable, Refused, Unavailable
 from protocol.ids import BlockId, CallId, ToolExecutionId, derived
@@ -34,8 +35,8 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns
 from worker.results import refuse_unread
 from worker.safety import BLOCKED, Safety
-from worker.spending import AGAIN_S, Governed, Held, Spending, estimate, spent, unpriced
-from worker.turn import Answer, CallPart, Deltas, TextOf, ThinkingOf, collect
+from worker.spending import AGAIN_S, Governed, Held, Spending, check_price, estimate, spent
+from worker.turn import Answer, Deltas, blocks_of, collect, failed
 from workflows import ports
 from workflows.messages import (
     ModelTurn,
@@ -111,7 +112,7 @@ class ModelCalls(ports.ModelCalls):
             return await self._give_up(turn, call_id, attempt, None)
         with span("call", run_id=turn.run_id, call_id=call_id, model=resolved.name, attempt=attempt):
             deltas = Deltas(self._writer, turn.run_id, call_id, attempt, withhold=bool(watched))
-            answer = await self._stream(resolved, opened.request, deltas, attempt)
+            answer = await self._stream(resolved, opened, deltas)
         if isinstance(answer.ending, StreamError):
             if answer.ending.retryable and attempt < MODEL_ATTEMPTS:
                 if governed is not None and not answer.ending.partial:
@@ -137,10 +138,7 @@ class ModelCalls(ports.ModelCalls):
                 runs=[run_id],
             )
             return Begun(attempt, await self._request(known, resolved)) if attempt else None
-        without = unpriced(governed, resolved)
-        if without is not None:
-            message = f"the budget {without.name!r} counts US dollars, and {resolved.name} has no known price"
-            raise Refused("model.unpriced", message)
+        check_price(governed, resolved)
         if not await self._writer.commit(lambda tx: _enter(tx, record, turn), runs=[run_id]):
             return None
         request = await self._request(known, resolved)
@@ -155,7 +153,7 @@ class ModelCalls(ports.ModelCalls):
                 return held
             attempt = _open(tx, record, turn, call_id, resolved)
             limited = request.model_copy(update={"max_output_tokens": held.output})
-            return Begun(attempt, limited) if attempt else None
+            return Begun(attempt, limited, held.seconds) if attempt else None
 
         opened = await self._writer.commit(unit, runs=[run_id])
         if isinstance(opened, Busy):
@@ -175,15 +173,20 @@ class ModelCalls(ports.ModelCalls):
             cache_key=record.run.session_id,
         )
 
-    async def _stream(
-        self, resolved: Resolved, request: ModelRequest, deltas: Deltas, attempt: int
-    ) -> Answer:
+    async def _stream(self, resolved: Resolved, begun: "Begun", deltas: Deltas) -> Answer:
         try:
-            async with aclosing(resolved.provider.stream(request, attempt=attempt)) as stream:
+            async with (
+                asyncio.timeout(begun.seconds),
+                aclosing(resolved.provider.stream(begun.request, attempt=begun.attempt)) as stream,
+            ):
                 answer = await collect(stream, deltas)
             if isinstance(answer.ending, Finish):
                 return answer.model_copy(update={"untold": await deltas.take()})
             return answer
+        except TimeoutError:
+            return failed(
+                "quota.time_used", f"the budgets left {begun.seconds} s for the call: it took longer"
+            )
         finally:
             await deltas.close()
 
@@ -239,7 +242,7 @@ class ModelCalls(ports.ModelCalls):
             if tx.ended(turn.run_id) or not calls.complete(tx, call_id, attempt, result):
                 return None
             spending.settle(tx, call_id, attempt, spent(finish.usage, finish.cost_usd))
-            parts = _parts(tx, record, call_id, answer)
+            parts = blocks_of(answer, record.run, call_id, tx.now)
             blocks.add(tx, record.history, parts)
             requested = [block for block in parts if isinstance(block, ToolCallBlock)]
             pending = tuple(
@@ -274,10 +277,11 @@ class ModelCalls(ports.ModelCalls):
 
 @dataclass(frozen=True)
 class Begun:
-    """An attempt that may speak, and what it is to be asked."""
+    """An attempt that may speak, what it is to be asked, and how long it may take where a budget says so."""
 
     attempt: int
     request: ModelRequest
+    seconds: float | None = None
 
 
 def _enter(tx: Tx, record: RunRecord, turn: ModelTurn) -> bool:
@@ -328,38 +332,6 @@ def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> Turn
         cost_usd=call.cost_usd or 0.0,
         finish=_FINISHES.get(call.stop_reason or "", "end"),
     )
-
-
-def _parts(tx: Tx, record: RunRecord, call_id: CallId, answer: Answer) -> list[Block]:
-    made: list[Block] = []
-    for number, part in enumerate(answer.parts):
-        common: dict[str, Any] = {
-            "id": BlockId(derived("blk_", call_id, number)),
-            "session_id": record.run.session_id,
-            "run_id": record.run.id,
-            "call_id": call_id,
-            "created_at": tx.now,
-        }
-        match part:
-            case TextOf(text=text):
-                made.append(ResponseBlock(**common, content=(TextPart(text=text),)))
-            case ThinkingOf(text=text, opaque=opaque):
-                made.append(ThinkingBlock(**common, content=(TextPart(text=text),), opaque=opaque))
-            case CallPart(end=end):
-                made.append(
-                    ToolCallBlock(
-                        **common,
-                        tool_call_id=end.call_id,
-                        name=end.name,
-                        arguments=end.arguments,
-                        arguments_state=end.arguments_state,
-                        arguments_raw=end.arguments_raw if end.arguments_state != "ok" else None,
-                        opaque=end.opaque,
-                    )
-                )
-            case _:
-                assert_never(part)
-    return made
 
 
 def _request(

@@ -14,13 +14,14 @@ from capabilities.placing import spending as spending_question
 from capabilities.verdict import PolicyQuestion
 from capabilities.visible import written
 from harness.state import Ending
-from protocol.budget import NANOS, Account, Amount, Budget, nanos, usd
+from protocol.budget import NANOS, Account, Amount, Budget, Payer, nanos, usd
 from protocol.checkpoint import Checkpoint
 from protocol.digest import digest
+from protocol.errors import Refused
 from protocol.ids import CallId, CheckpointId, derived
 from protocol.model import ModelRequest
 from protocol.noun import JSON, JSONObject, rfc3339
-from protocol.run import LimitsPatch
+from protocol.run import Limits, LimitsPatch
 from protocol.usage import Usage
 from providers.registry import Resolved
 from records import budgets, checkpoints, runs, spending, taints
@@ -38,17 +39,19 @@ AGAIN_S = 0.2
 
 @dataclass(frozen=True)
 class Governed:
-    """What limits a run's calls; the actor is that of its session."""
+    """What limits a run's calls, and who pays."""
 
     budgets: tuple[Budget, ...]
-    actor_id: str | None
+    payer: Payer
+    limits: Limits
 
 
 @dataclass(frozen=True)
 class Held:
-    """The call is paid for, with at most so much output."""
+    """The call is paid for, with at most so much output, and so many seconds where time is limited."""
 
     output: int
+    seconds: float | None
 
 
 class Spending:
@@ -79,7 +82,8 @@ class Spending:
                 labels=taints.of_history(connection, record.history),
             )
             limited = found or limits.max_tokens or limits.max_cost_usd
-            return Governed(tuple(found), actor) if limited else None, question
+            payer = Payer(run_id=record.run.id, actor_id=actor)
+            return Governed(tuple(found), payer, limits) if limited else None, question
 
         governed, question = await self._database.read(query)
         if known.snapshot.document.model is not None:  # else it is older than the question
@@ -106,16 +110,17 @@ class Spending:
             outputs.append(answer)
         if runs.set_running(tx, run_id):
             checkpoints.cancel_open(tx, run_id)
-        output = narrowest(outputs)
-        spending.hold(tx, run_id, call_id, attempt, chosen, estimate.amount(output))
-        return Held(output)
+        most = narrowest(outputs)
+        spending.hold(tx, run_id, call_id, attempt, chosen, estimate.amount(most.output, most.ms))
+        timed = any(account.max_ms is not None for account in chosen)
+        return Held(most.output, most.ms / 1000 if timed else None)
 
     def _accounts(self, tx: Tx, record: RunRecord, governed: Governed) -> list[list[Account]]:
         """Each limit with what people granted the run beyond it."""
         run_id = record.run.id
         found = [[spending.of_run(tx, run_id, spending.limits_of(tx.connection, run_id))]]
         for budget in governed.budgets:
-            account = spending.of_budget(tx, record.tenant, budget, governed.actor_id)
+            account = spending.of_budget(tx, record.tenant, budget, governed.payer)
             found.append([account, *spending.raises_of(tx, run_id, account)])
         return found
 
@@ -129,7 +134,8 @@ class Spending:
         estimate: Estimate,
     ) -> TurnAsked | TurnOver | None:
         """None where somebody has agreed, and the account was raised."""
-        over = TurnOver(ending=Ending(status="completed", stop_reason=exceeded.reason))
+        status = "timed_out" if exceeded.reason == "timeout" else "completed"
+        over = TurnOver(ending=Ending(status=status, stop_reason=exceeded.reason))
         if account.on_exceed == "stop":
             return over
         number = 0
@@ -172,6 +178,8 @@ class Spending:
         arguments: JSONObject = {"budget": account.budget, "tokens": need.tokens}
         if account.max_nanos is not None:
             arguments["cost_usd"] = usd(need.nanos)
+        if account.max_ms is not None:
+            arguments["seconds"] = need.ms / 1000
         return NewCheckpoint(
             id=asked,
             tenant=record.tenant,
@@ -203,6 +211,7 @@ def estimate(request: ModelRequest, resolved: Resolved) -> Estimate:
         output_tokens=most,
         input_nanos=start,
         output_nanos=None if start is None or whole is None else whole - start,
+        ms=resolved.timeout_ms,
     )
 
 
@@ -210,11 +219,16 @@ def spent(usage: Usage, cost_usd: float | None) -> Amount:
     return Amount(tokens=usage.total, nanos=nanos(cost_usd or 0.0))
 
 
-def unpriced(governed: Governed, resolved: Resolved) -> Budget | None:
-    """The budget in dollars under which this model cannot be called."""
+def check_price(governed: Governed, resolved: Resolved) -> None:
+    """Raises where dollars are counted and the model's calls have no known price."""
     if resolved.priced:
-        return None
-    return next((one for one in governed.budgets if one.max_cost_usd is not None), None)
+        return
+    counting = [f"the budget {one.name!r}" for one in governed.budgets if one.max_cost_usd is not None]
+    if governed.limits.max_cost_usd:
+        counting.append("the run's limit")
+    if counting:
+        message = f"{counting[0]} counts US dollars, and {resolved.name} has no known price"
+        raise Refused("model.unpriced", message)
 
 
 def _first(estimate: Estimate, alternatives: Sequence[Account]) -> tuple[Account, Fits | Busy | Exceeded]:
@@ -226,7 +240,9 @@ def _first(estimate: Estimate, alternatives: Sequence[Account]) -> tuple[Account
 def _asked(arguments: JSONObject) -> Amount:
     """What the checkpoint says."""
     return Amount(
-        tokens=_whole(arguments.get("tokens")), nanos=round(_number(arguments.get("cost_usd")) * NANOS)
+        tokens=_whole(arguments.get("tokens")),
+        nanos=round(_number(arguments.get("cost_usd")) * NANOS),
+        ms=round(_number(arguments.get("seconds")) * 1000),
     )
 
 
@@ -249,6 +265,9 @@ def _rendered(record: RunRecord, account: Account, need: Amount) -> str:
     if account.max_nanos is not None:
         said, most, more = usd(account.spent.nanos), usd(account.max_nanos), usd(need.nanos)
         lines.append(f"US dollars: {said:.6f} of {most:.6f} spent, {more:.6f} asked for")
+    if account.max_ms is not None:
+        said, most, more = account.spent.ms / 1000, account.max_ms / 1000, need.ms / 1000
+        lines.append(f"seconds: {said:.1f} of {most:.1f} spent, {more:.1f} asked for")
     lines.append("Approve lets this run go on by what is asked for; deny ends it.")
     return "\n".join(lines)
 

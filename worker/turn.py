@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal, assert_never
 
-from protocol.block import Opaque
+from protocol.block import Block, Opaque, ResponseBlock, TextPart, ThinkingBlock, ToolCallBlock
 from protocol.event import ResponseDelta, ThinkingDelta
-from protocol.ids import CallId, RunId
+from protocol.ids import BlockId, CallId, RunId, derived
 from protocol.model import (
     Finish,
     ModelEvent,
@@ -19,7 +19,8 @@ from protocol.model import (
     TextEnd,
     ToolCallEnd,
 )
-from protocol.noun import Noun
+from protocol.noun import Moment, Noun
+from protocol.run import Run
 from records import calls
 from records.tx import Tx
 from records.writer import Writer
@@ -176,10 +177,50 @@ async def collect(stream: AsyncIterator[ModelEvent], deltas: Deltas) -> Answer:
                 return Answer(parts=ordered, ending=event, ttft_ms=ttft)
             case _:
                 pass
+    return failed("provider.stream_truncated", "the stream ended without a terminal event", retryable=True)
+
+
+def failed(code: str, message: str, *, retryable: bool = False) -> Answer:
+    """What a stream comes to that has no terminal event of its own; where it is not tried again, it may have
+    been charged for."""
     ending = StreamError(
         error_class="provider_transient",
-        code="provider.stream_truncated",
-        message="the stream ended without a terminal event",
-        retryable=True,
+        code=code,
+        message=message,
+        retryable=retryable,
+        partial=not retryable,
     )
     return Answer(parts=(), ending=ending, ttft_ms=None)
+
+
+def blocks_of(answer: Answer, run: Run, call_id: CallId, at: Moment) -> list[Block]:
+    """The answer as the session keeps it; the same answer makes the same blocks."""
+    made: list[Block] = []
+    for number, part in enumerate(answer.parts):
+        common: dict[str, Any] = {
+            "id": BlockId(derived("blk_", call_id, number)),
+            "session_id": run.session_id,
+            "run_id": run.id,
+            "call_id": call_id,
+            "created_at": at,
+        }
+        match part:
+            case TextOf(text=text):
+                made.append(ResponseBlock(**common, content=(TextPart(text=text),)))
+            case ThinkingOf(text=text, opaque=opaque):
+                made.append(ThinkingBlock(**common, content=(TextPart(text=text),), opaque=opaque))
+            case CallPart(end=end):
+                made.append(
+                    ToolCallBlock(
+                        **common,
+                        tool_call_id=end.call_id,
+                        name=end.name,
+                        arguments=end.arguments,
+                        arguments_state=end.arguments_state,
+                        arguments_raw=end.arguments_raw if end.arguments_state != "ok" else None,
+                        opaque=end.opaque,
+                    )
+                )
+            case _:
+                assert_never(part)
+    return made

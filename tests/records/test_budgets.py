@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from protocol.budget import Account, Amount, Budget, BudgetEntry, period_key
+from protocol.budget import Account, Amount, Budget, BudgetEntry, Payer, period_key
 from protocol.ids import CallId, RunId, fresh
 from protocol.run import Limits
 from records import budgets, run_end, spending
@@ -16,7 +16,8 @@ from tests.records.world import World
 TEAM = BudgetEntry(max_tokens=1_000, max_cost_usd=0.5)
 ANN = BudgetEntry(scope="actor", actor_id="ann", max_tokens=10)
 EACH = BudgetEntry(scope="actor", max_tokens=20)
-TEN = Amount(tokens=10, nanos=700)
+TEN = Amount(tokens=10, nanos=700, ms=60_000)
+NOBODY = Payer(run_id=RunId("run_1"))
 
 
 async def named(world: World, name: str) -> Budget | None:
@@ -27,7 +28,11 @@ async def account(world: World, name: str = "team") -> Account:
     """The account of a budget as it stands, with its limits."""
     budget = await named(world, name)
     assert budget is not None
-    return await world.commit(lambda tx: spending.of_budget(tx, world.tenant, budget, None))
+    return await world.commit(lambda tx: spending.of_budget(tx, world.tenant, budget, NOBODY))
+
+
+def untimed(amount: Amount) -> Amount:
+    return amount.model_copy(update={"ms": 0})
 
 
 async def held(world: World, run_id: RunId, attempt: int = 1, call: str | None = None) -> CallId:
@@ -76,7 +81,8 @@ async def test_what_an_attempt_came_to_takes_the_place_of_what_it_held(world: Wo
     for _ in range(2):  # a second time changes nothing
         await world.commit(lambda tx: spending.settle(tx, call_id, 1, Amount(tokens=3, nanos=200)), run_id)
         now = await account(world)
-        assert (now.spent, now.held) == (Amount(tokens=3, nanos=200), Amount())
+        assert (untimed(now.spent), now.held) == (Amount(tokens=3, nanos=200), Amount())
+        assert now.spent.ms < TEN.ms
 
 
 async def test_an_attempt_that_nobody_settles_is_charged_in_full(world: World) -> None:
@@ -87,7 +93,8 @@ async def test_an_attempt_that_nobody_settles_is_charged_in_full(world: World) -
     await held(world, run_id, attempt=2, call=call_id)
     await world.commit(lambda tx: spending.settle(tx, call_id, 2, Amount(tokens=1, nanos=1)), run_id)
     now = await account(world)
-    assert (now.spent, now.held) == (Amount(tokens=11, nanos=701), Amount())
+    assert (untimed(now.spent), now.held) == (Amount(tokens=11, nanos=701), Amount())
+    assert TEN.ms <= now.spent.ms < 2 * TEN.ms
 
 
 async def test_the_end_of_a_run_leaves_nothing_held(world: World) -> None:
@@ -100,6 +107,28 @@ async def test_the_end_of_a_run_leaves_nothing_held(world: World) -> None:
     assert (now.spent, now.held) == (TEN, Amount())
 
 
+async def test_what_each_run_has_is_its_own_and_a_call_s_is_not_counted(world: World) -> None:
+    one, other = await world.several_runs(2)
+    each = Budget(name="each", scope="run", max_seconds=100)
+    call = Budget(name="call", scope="call", max_tokens=50)
+
+    def unit(tx: Tx) -> None:
+        mine = [spending.of_budget(tx, world.tenant, of, Payer(run_id=one)) for of in (each, call)]
+        spending.hold(tx, one, CallId("call_1"), 1, mine, TEN)
+
+    def now(tx: Tx) -> list[Account]:
+        payers = Payer(run_id=one), Payer(run_id=other)
+        return [spending.of_budget(tx, world.tenant, of, payer) for of in (each, call) for payer in payers]
+
+    await world.commit(unit, one)
+    accounts = await world.commit(now)
+    assert [account.held.ms for account in accounts] == [TEN.ms, 0, 0, 0]
+    assert [(account.max_ms, account.max_tokens) for account in accounts[1:3]] == [
+        (100_000, None),
+        (None, 50),
+    ]
+
+
 async def test_fifty_runs_at_once_never_hold_more_than_there_is(world: World) -> None:
     await world.commit(lambda tx: budgets.put(tx, world.tenant, "team", BudgetEntry(max_tokens=125)))
     budget = await named(world, "team")
@@ -108,7 +137,7 @@ async def test_fifty_runs_at_once_never_hold_more_than_there_is(world: World) ->
 
     def take(run_id: RunId) -> Callable[[Tx], bool]:
         def unit(tx: Tx) -> bool:
-            team = spending.of_budget(tx, world.tenant, budget, None)
+            team = spending.of_budget(tx, world.tenant, budget, NOBODY)
             if team.spent.tokens + team.held.tokens + TEN.tokens > (team.max_tokens or 0):
                 return False
             spending.hold(tx, run_id, CallId(fresh("call_")), 1, [team], TEN)

@@ -5,7 +5,8 @@ import pytest
 from tests.flow.gateway.house import House
 
 TEAM = {"max_cost_usd": 10.0, "period": "month"}
-NONE = {"tokens": 0, "cost_usd": 0.0, "held_tokens": 0, "held_cost_usd": 0.0}
+NONE = {"tokens": 0, "cost_usd": 0.0, "seconds": 0.0}
+NONE |= {f"held_{name}": count for name, count in NONE.items()}
 
 
 async def test_a_budget_is_put_read_listed_and_deleted(home: House) -> None:
@@ -29,6 +30,9 @@ async def test_a_budget_is_put_read_listed_and_deleted(home: House) -> None:
         ({"max_tokens": 5, "actor_id": "ann"}, "actor_id"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 5, "period": "week"}, "period"),
+        ({"max_tokens": 5, "period": "day", "scope": "run"}, "period"),
+        ({"max_seconds": 0.5}, "max_seconds"),
+        ({"max_tokens": 5, "scope": "subtree"}, "scope"),
     ],
 )
 async def test_a_budget_that_limits_nothing_is_refused(
@@ -50,6 +54,26 @@ async def test_an_actor_s_account_is_shown_when_the_actor_is_named(home: House) 
     assert plain.json().get("spent") is None
     named = await home.client.get("/v1/budgets/each", params={"actor_id": "ann"})
     assert named.json()["spent"] == NONE
+
+
+async def test_a_run_s_account_is_shown_when_the_run_is_named_and_no_call_has_one(home: House) -> None:
+    for scope in ("run", "call"):
+        made = await home.client.put(f"/v1/budgets/{scope}", json={"scope": scope, "max_seconds": 5})
+        assert (made.status_code, made.json()["spent"]) == (201, None)
+    named = await home.client.get("/v1/budgets/run", params={"run_id": await home.start()})
+    assert named.json()["spent"] == NONE
+
+
+async def test_a_limit_in_dollars_is_not_put_on_a_run_whose_model_has_no_price(home: House) -> None:
+    run_id = await home.start()
+    body = {"limits": {"max_cost_usd": 1.0}}
+    refused = await home.client.post(f"/v1/runs/{run_id}:resume", json=body)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (
+        400,
+        "model.unpriced",
+        "limits.max_cost_usd",
+    )
 
 
 async def test_a_run_whose_model_has_no_price_is_not_made_under_a_budget_in_dollars(home: House) -> None:

@@ -84,6 +84,10 @@ async def run_of(stack: Stack, actor: str, text: str, **fields: Any) -> RunId:
     return await stack.create(text, session=await acting(stack, actor), **fields)
 
 
+def untimed(amount: Amount) -> Amount:
+    return amount.model_copy(update={"ms": 0})
+
+
 def ending(told: list[Event]) -> tuple[str, str]:
     return told[-1]["type"], told[-1]["stop_reason"]
 
@@ -101,7 +105,7 @@ async def test_fifty_runs_at_once_never_spend_more_than_the_budget(
     assert set(endings) == {("run.completed", "end_turn"), stopped}
     now = await stack.read(lambda c: counted(c, account))
     done = endings.count(("run.completed", "end_turn"))
-    assert now.spent == Amount(tokens=50 * done, nanos=90_000 * done)
+    assert untimed(now.spent) == Amount(tokens=50 * done, nanos=90_000 * done)
     assert now.held == Amount()
     assert now.spent.tokens <= limit.get("max_tokens", 10**9)
     assert now.spent.nanos <= nanos(limit.get("max_cost_usd", 10**6))
@@ -176,8 +180,50 @@ async def test_a_call_that_died_with_its_worker_is_charged_and_its_successor_set
     assert ending(told) == ("run.completed", "end_turn")
     assert [event["attempt"] for event in of_type(told, "call.started")] == [1, 2]
     now = await stack.read(lambda c: counted(c, account))
-    assert now.spent == Amount(tokens=held.tokens + 50, nanos=held.nanos + 90_000)
+    assert untimed(now.spent) == Amount(tokens=held.tokens + 50, nanos=held.nanos + 90_000)
+    assert now.spent.ms >= held.ms
     assert now.held == Amount()
+
+
+async def test_a_call_is_cut_off_where_its_time_is_over_and_the_next_is_not_made(stack: Stack) -> None:
+    account = await budget(stack, "tim", max_seconds=1)
+    told = await stack.ended(await run_of(stack, "tim", "slow"))
+    assert (told[-1]["type"], told[-1]["error"]["code"]) == ("run.failed", "quota.time_used")
+    assert of_type(told, "response.delta")
+    now = await stack.read(lambda c: counted(c, account))
+    assert (now.spent.ms, now.held.ms) == (1_000, 0)
+    told = await stack.ended(await run_of(stack, "tim", "spend"))
+    assert ending(told) == ("run.timed_out", "timeout")
+    assert of_type(told, "call.started") == []
+
+
+async def test_time_that_somebody_grants_lets_the_run_go_on(stack: Stack) -> None:
+    account = await budget(stack, "uma", max_seconds=1, on_exceed="ask")
+    await stack.ended(await run_of(stack, "uma", "slow"))
+    run = await run_of(stack, "uma", "spend")
+    checkpoint = await stack.checkpoint(run)
+    assert "seconds: 1.0 of 1.0 spent, 600.0 asked for" in checkpoint.rendered
+    await stack.decide(checkpoint, "approve")
+    assert ending(await stack.ended(run)) == ("run.completed", "end_turn")
+    assert (await stack.read(lambda c: counted(c, account))).spent.ms == 1_000
+
+
+async def test_each_run_and_each_call_has_its_own(stack: Stack) -> None:
+    """Both for the whole project, so they are taken away again."""
+    each = BudgetEntry(scope="run", max_tokens=250)
+    try:
+        await stack.writer.commit(lambda tx: budgets.put(tx, stack.tenant, "each-run", each))
+        for _ in range(2):
+            told = await stack.ended(await stack.create("twice", model="p", capabilities=[READ]))
+            assert ending(told) == ("run.completed", "max_tokens")
+            assert len(of_type(told, "call.completed")) == 1
+        call = BudgetEntry(scope="call", max_cost_usd=0.0001)
+        await stack.writer.commit(lambda tx: budgets.put(tx, stack.tenant, "each-run", call))
+        told = await stack.ended(await stack.create("spend", model="p", capabilities=[READ]))
+        assert ending(told) == ("run.completed", "max_cost")
+        assert of_type(told, "call.started") == []
+    finally:
+        await stack.writer.commit(lambda tx: budgets.remove(tx, stack.tenant, "each-run"))
 
 
 async def test_a_model_without_a_price_is_not_called_under_a_budget_in_dollars(stack: Stack) -> None:

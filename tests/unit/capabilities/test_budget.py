@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capabilities.budget import FEWEST, Busy, Estimate, Exceeded, Fits, estimated_input, fit
+from capabilities.budget import FEWEST, Busy, Estimate, Exceeded, Fits, estimated_input, fit, narrowest
 from protocol.budget import Account, Amount, nanos
 from protocol.model import ModelRequest
 
@@ -42,6 +42,23 @@ def test_what_others_merely_hold_is_waited_for() -> None:
 def test_a_call_without_a_price_is_limited_by_tokens_alone() -> None:
     unpriced = Estimate(input_tokens=100, output_tokens=1000)
     assert fit(unpriced, tokens(600)) == Fits(output=500)
+
+
+def seconds(most: int, spent: int = 0, held: int = 0) -> Account:
+    return Account(
+        id="a", budget="b", max_ms=most * 1000, spent=Amount(ms=spent * 1000), held=Amount(ms=held * 1000)
+    )
+
+
+def test_time_is_cut_waited_for_and_used_up_like_output() -> None:
+    call = CALL.model_copy(update={"ms": 600_000})
+    assert fit(call, seconds(900)) == Fits(output=1000, ms=600_000)
+    assert fit(call, seconds(900, spent=500)) == Fits(output=1000, ms=400_000)
+    assert fit(call, seconds(900, spent=899)) == Fits(output=1000, ms=1_000)
+    assert fit(call, seconds(900, spent=900)) == Exceeded(reason="timeout")
+    assert fit(call, seconds(900, held=400)) == Busy()
+    assert fit(call, tokens(1100)) == Fits(output=1000, ms=600_000)
+    assert narrowest([Fits(output=9, ms=1), Fits(output=1, ms=9)]) == Fits(output=1, ms=1)
 
 
 @given(
