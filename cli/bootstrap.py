@@ -39,7 +39,7 @@ def bootstrap(home: Home, database_url: str | None = None) -> None:
     pepper = make_secrets(home)
     database = Database.open(database_url or f"sqlite:///{home.database}", home.root / "blobs")
     try:
-        database.migrate()
+        database.migrate(pepper)
         _make_administrator(database, home, pepper)
     finally:
         database.close()

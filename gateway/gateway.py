@@ -22,6 +22,7 @@ from protocol.config import Config
 from protocol.memory import MemoryStore
 from providers.registry import Registry
 from records.database import Database
+from records.hints import Hints
 from records.writer import Writer
 
 
@@ -32,6 +33,7 @@ class Gateway:
     config: Config
     database: Database
     writer: Writer
+    hints: Hints
     engine: Engine
     registry: Registry
     admission: Admission

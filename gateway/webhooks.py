@@ -21,6 +21,7 @@ from protocol.principal import Caller
 from protocol.webhook import Delivery, DeliveryState, Webhook, WebhookBody
 from records import webhooks
 from records.paging import PageRequest
+from records.seal import Seal
 from records.tx import Tx
 
 router = APIRouter(tags=["webhooks"])
@@ -64,7 +65,8 @@ async def put_webhook(request: Request, here: Here, caller: Admin, name: str) ->
     def unit(tx: Tx) -> Made[Webhook]:
         before = webhooks.get(tx.connection, caller.tenant, name)
         _refuse_declared(before)
-        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        text = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        secret = webhooks.new_secret(Seal(here.pepper), caller.tenant, name, text)
         made = webhooks.put(tx, caller.tenant, name, asked.url, asked.events, secret)
         return Made(name, made, 200 if before else 201)
 

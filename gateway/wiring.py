@@ -66,13 +66,14 @@ async def opened(
         stack.push_async_callback(wakes.settle)
         stack.callback(feed.close)
         prepared = asyncio.Event()
-        preparing = asyncio.create_task(_prepare(database, writer, config, prepared))
+        preparing = asyncio.create_task(_prepare(database, writer, config, pepper, prepared))
         stack.callback(preparing.cancel)
         most = config.limits
         yield Gateway(
             config=config,
             database=database,
             writer=writer,
+            hints=hints,
             engine=engine,
             registry=registry,
             admission=admission,
@@ -138,11 +139,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _prepare(database: Database, writer: Writer, config: Config, prepared: asyncio.Event) -> None:
+async def _prepare(
+    database: Database, writer: Writer, config: Config, pepper: bytes, prepared: asyncio.Event
+) -> None:
     """The tables, the default tenant and what is declared; a database that is not there yet is waited for."""
     while True:
         try:
-            await asyncio.to_thread(database.migrate)
+            await asyncio.to_thread(database.migrate, pepper)
             await writer.commit(principals.bootstrap)
             unknown = await writer.commit(lambda tx: webhooks.declare(tx, config.webhooks))
         except Unavailable as fault:

@@ -48,10 +48,10 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
-    def migrate(self) -> None:
+    def migrate(self, pepper: bytes | None = None) -> None:
         """Bring the tables to the newest version; processes that start together wait for each other."""
         try:
-            upgrade(self.engine)
+            upgrade(self.engine, pepper)
         except STORAGE_ERRORS as error:
             fault = unavailable(error)
             if fault is None:

@@ -14,7 +14,7 @@ webhooks = Table(
     Column("url", Document(str), nullable=False),
     Column("events", Document(tuple[str, ...]), nullable=False),
     Column("declared", Boolean, nullable=False),
-    Column("secret", Text),
+    Column("sealed", Text),
     Column("secret_ref", Document(SecretRef)),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, update
 
@@ -14,6 +15,7 @@ from protocol.webhook import Delivery, DeliveryState, Webhook, WebhookEntry
 from records.columns import AnyRow, all_of, noun_of, selected
 from records.database import now
 from records.paging import Page, PageRequest, page_of
+from records.seal import Seal
 from records.tables import events, projects
 from records.tx import Tx
 from records.webhook_tables import webhook_deliveries, webhooks
@@ -24,7 +26,7 @@ _FIELDS = [name for name in Webhook.model_fields if name != "secret"]
 _SHOWN = select(*(w[name] for name in _FIELDS))
 _PENDING = and_(d.state == "pending", d.next_attempt_at <= bindparam("now", type_=d.next_attempt_at.type))
 _DUE = (
-    select(d.id, d.type, d.attempts, w.url, w.secret, w.secret_ref, events.c.data)
+    select(d.id, d.type, d.attempts, d.project_id, d.webhook, w.url, w.sealed, w.secret_ref, events.c.data)
     .join(webhooks, and_(w.project_id == d.project_id, w.name == d.webhook))
     .join(events, and_(events.c.run_id == d.run_id, events.c.seq == d.seq))
     .where(_PENDING)
@@ -43,8 +45,10 @@ class Due(Noun):
     id: str
     type: str
     attempts: int
+    project_id: str
+    webhook: str
     url: str
-    secret: str | None
+    sealed: str | None
     secret_ref: SecretRef | None
     data: str
     at: Moment
@@ -58,7 +62,23 @@ class Tried(Noun):
     again_in_s: float | None = None
 
 
-def put(tx: Tx, tenant: Tenant, name: str, url: str, patterns: tuple[str, ...], secret: str) -> Webhook:
+class NewSecret(NamedTuple):
+    """A hook's secret: the text, which is shown once, and what is kept of it."""
+
+    text: str
+    sealed: str
+
+
+def new_secret(seal: Seal, tenant: Tenant, name: str, text: str) -> NewSecret:
+    return NewSecret(text, seal.close(text, "webhook", tenant.project_id, name))
+
+
+def secret_of(seal: Seal, due: Due) -> str:
+    """Empty where what is kept does not open: nothing is signed with that."""
+    return seal.open(due.sealed or "", "webhook", due.project_id, due.webhook) or ""
+
+
+def put(tx: Tx, tenant: Tenant, name: str, url: str, patterns: tuple[str, ...], secret: NewSecret) -> Webhook:
     """The hook; with its secret where it is made by this, else it keeps the one that it has."""
     values = {"url": url, "events": patterns, "updated_at": tx.now}
     if get(tx.connection, tenant, name) is not None:
@@ -66,8 +86,8 @@ def put(tx: Tx, tenant: Tenant, name: str, url: str, patterns: tuple[str, ...], 
         made = None
     else:
         row = {"project_id": tenant.project_id, "name": name, "declared": False, "created_at": tx.now}
-        tx.connection.execute(insert(webhooks).values(row | values | {"secret": secret}))
-        made = secret
+        tx.connection.execute(insert(webhooks).values(row | values | {"sealed": secret.sealed}))
+        made = secret.text
     found = get(tx.connection, tenant, name)
     assert found is not None
     return found.model_copy(update={"secret": made})
@@ -84,7 +104,7 @@ def declare(tx: Tx, declared: Mapping[str, WebhookEntry]) -> list[str]:
             unknown.append(name)
             continue
         kept.append(_named(project, name))
-        values = {"url": entry.url, "events": entry.events, "secret_ref": entry.secretRef, "secret": None}
+        values = {"url": entry.url, "events": entry.events, "secret_ref": entry.secretRef, "sealed": None}
         values |= {"declared": True, "updated_at": tx.now}
         if tx.connection.execute(update(webhooks).where(kept[-1]).values(values)).rowcount == 0:
             row = {"project_id": project, "name": name, "created_at": tx.now}

@@ -21,6 +21,7 @@ from providers.web.guard import Guard
 from providers.web.post import Poster
 from records import webhooks
 from records.database import Database
+from records.seal import Seal
 from records.webhooks import Due, Tried
 from records.writer import Writer
 
@@ -37,12 +38,14 @@ class Courier:
         database: Database,
         writer: Writer,
         resolve: Callable[[SecretRef], str],
+        seal: Seal,
         entry: DeliveryEntry,
         guard: Guard | None = None,
     ) -> None:
         self._database = database
         self._writer = writer
         self._resolve = resolve
+        self._seal = seal
         self._entry = entry
         self._poster = Poster(guard or Guard(entry.allow_private), seconds=entry.timeout_s)
 
@@ -68,7 +71,7 @@ class Courier:
     async def _try(self, due: Due) -> Tried:
         try:
             body = body_of(due)
-            secret = due.secret or (self._resolve(due.secret_ref) if due.secret_ref else "")
+            secret = self._resolve(due.secret_ref) if due.secret_ref else webhooks.secret_of(self._seal, due)
             status = await self._poster.post(due.url, body, headers_of(due, secret, body))
         except Refused as refused:
             return self._failed(due, None, refused.message)

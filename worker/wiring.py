@@ -30,8 +30,10 @@ from records import traces
 from records.bus import bus_for
 from records.database import Database
 from records.hints import SOME_RUN
+from records.keys import pepper_in
 from records.logs import logger
 from records.memory import Memories
+from records.seal import Seal
 from records.secrets import Secrets
 from records.writer import Writer
 from targets.agent_binary import agent_path
@@ -163,7 +165,9 @@ class Parts:
         shadow = Shadow(database, writer, candidate)
         signer = Signer(secrets.resolve(config.signing.keyRef).encode())
         self.notary = Notary(database, writer, signer)
-        self.courier = Courier(database, writer, secrets.resolve, config.webhook_delivery)
+        self.courier = Courier(
+            database, writer, secrets.resolve, Seal(pepper_in(settings.data)), config.webhook_delivery
+        )
         trusted = {signer.key_id: TrustedKey(signer.public_key), **former_keys(config.signing.former)}
         known, heads = KnownRuns(database, trusted), Heads(database)
         forges = Forges(config.forges, secrets.resolve, settings.data, allow_file=settings.forge_allow_file)

@@ -13,6 +13,7 @@ from records.database import Database
 from records.hints import SOME_RUN, Hints
 from records.paging import PageRequest
 from records.run_end import RunOutcome, end
+from records.seal import Seal
 from records.tx import Tx
 from records.webhooks import Due, Tried
 from records.writer import Writer
@@ -20,13 +21,14 @@ from tests.records.world import APPROVE, World
 
 URL = "https://example.com/hook"
 SECRET = "whsec_" + "A" * 32
+SEAL = Seal(b"pepper")
 REF = SecretRef(kind="env", name="HOOK")
 
 
 async def hook(world: World, *patterns: str, name: str = "team", tenant: Tenant | None = None) -> Webhook:
-    return await world.commit(
-        lambda tx: webhooks.put(tx, tenant or world.tenant, name, URL, patterns, SECRET)
-    )
+    of = tenant or world.tenant
+    secret = webhooks.new_secret(SEAL, of, name, SECRET)
+    return await world.commit(lambda tx: webhooks.put(tx, of, name, URL, patterns, secret))
 
 
 async def outbox(world: World, name: str = "team") -> list[Delivery]:
@@ -126,9 +128,9 @@ async def test_a_delivery_whose_courier_died_is_due_again_under_its_own_id(world
 async def test_what_was_tried_for_the_last_time_is_given_up(world: World) -> None:
     await hook(world, "run.created")
     await world.run()
-    [due] = await take(world)
+    due = (await take(world))[0]
     await world.commit(lambda tx: webhooks.settle(tx, due, Tried(status=500, error="HTTP 500", again_in_s=0)))
-    [due] = await take(world)
+    due = (await take(world))[0]
     await world.commit(lambda tx: webhooks.settle(tx, due, Tried(status=500, error="HTTP 500")))
     [entry] = await outbox(world)
     assert (entry.state, entry.attempts, entry.last_error) == ("given_up", 2, "HTTP 500")
@@ -146,12 +148,19 @@ async def test_a_removed_hook_takes_its_outbox_with_it(world: World) -> None:
 
 async def test_a_secret_is_told_once(world: World) -> None:
     assert (await hook(world, "run.*")).secret == SECRET
+    other = webhooks.new_secret(SEAL, world.tenant, "team", "whsec_other")
     again = await world.commit(
-        lambda tx: webhooks.put(tx, world.tenant, "team", URL + "2", ("run.*",), "whsec_other")
+        lambda tx: webhooks.put(tx, world.tenant, "team", URL + "2", ("run.*",), other)
     )
     assert (again.secret, again.url) == (None, URL + "2")
     await world.run()
-    assert {due.secret for due in await take(world)} == {SECRET}
+    due = (await take(world))[0]
+    assert due.sealed is not None
+    assert SECRET not in due.sealed
+    assert webhooks.secret_of(SEAL, due) == SECRET
+    for elsewhere in ({"webhook": "other"}, {"project_id": "proj_2"}, {"sealed": None}, {"sealed": SECRET}):
+        assert webhooks.secret_of(SEAL, due.model_copy(update=elsewhere)) == ""
+    assert webhooks.secret_of(Seal(b"another pepper"), due) == ""
 
 
 async def test_declared_hooks_are_what_the_configuration_says_now(world: World) -> None:
@@ -165,7 +174,8 @@ async def test_declared_hooks_are_what_the_configuration_says_now(world: World) 
     assert team is not None
     assert (team.declared, team.url) == (True, URL)
     await world.run()
-    assert {(due.secret, due.secret_ref) for due in await take(world)} == {(None, REF), (SECRET, None)}
+    kept = {(webhooks.secret_of(SEAL, due), due.secret_ref) for due in await take(world)}
+    assert kept == {("", REF), (SECRET, None)}
     await world.commit(lambda tx: webhooks.declare(tx, {}))
     page = await world.read(lambda c: webhooks.list_webhooks(c, world.tenant, PageRequest()))
     assert [found.name for found in page.items] == ["own"]

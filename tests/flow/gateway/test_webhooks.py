@@ -16,6 +16,7 @@ from protocol.config_text import parse_config
 from protocol.errors import InvalidRequest
 from protocol.webhook import DeliveryEntry
 from providers.web.guard import Guard
+from records.seal import Seal
 from records.webhooks import Due
 from tests.flow.gateway.house import House, error_of, house
 from worker.courier import Courier, headers_of, key_of
@@ -65,9 +66,12 @@ async def listening(*statuses: int) -> AsyncGenerator[Receiver]:
 
 def courier(home: House, receiver: Receiver, **entry: Any) -> Courier:
     told = {"first_retry_s": 0.001, "longest_retry_s": 0.002, "allow_private": (receiver.place,), **entry}
-    return Courier(
-        home.gateway.database, home.worker, lambda reference: SECRET, DeliveryEntry.model_validate(told)
-    )
+    return hand(home, DeliveryEntry.model_validate(told))
+
+
+def hand(home: House, entry: DeliveryEntry, guard: Guard | None = None) -> Courier:
+    seal = Seal(home.gateway.pepper)
+    return Courier(home.gateway.database, home.worker, lambda reference: SECRET, seal, entry, guard)
 
 
 async def put(home: House, url: str, name: str = "team", **more: Any) -> Any:
@@ -82,8 +86,8 @@ async def deliveries(home: House, name: str = "team", **query: Any) -> list[dict
 
 async def test_a_signature_is_that_of_the_published_example() -> None:
     due = Due(
-        id="msg_p5jXN8AQM9LWM0D4loKWxJek", type="t", attempts=1, url="", secret=None, secret_ref=None,
-        data="", at=datetime.fromtimestamp(1614265330, UTC),
+        id="msg_p5jXN8AQM9LWM0D4loKWxJek", type="t", attempts=1, project_id="", webhook="", url="",
+        sealed=None, secret_ref=None, data="", at=datetime.fromtimestamp(1614265330, UTC),
     )  # fmt: skip
     headers = headers_of(due, SECRET, b'{"test": 2432232314}')
     assert headers["webhook-id"] == due.id
@@ -172,7 +176,7 @@ async def test_a_private_address_is_refused_where_it_is_dialled(home: House) -> 
         await home.ask(await home.start())
         entry = DeliveryEntry(attempts=1)
         guard = Guard(resolve=rebound)
-        await Courier(home.gateway.database, home.worker, lambda reference: SECRET, entry, guard).deliver()
+        await hand(home, entry, guard).deliver()
         assert receiver.heard == []
         for name in ("team", "named"):
             [told] = await deliveries(home, name)

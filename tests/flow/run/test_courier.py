@@ -6,6 +6,8 @@ import pytest
 
 from protocol.webhook import Delivery
 from records import webhooks
+from records.keys import pepper_in
+from records.seal import Seal
 from tests.flow.gateway.test_webhooks import listening
 from tests.stack import Stack
 from tests.temporal_server import TemporalServer
@@ -23,8 +25,9 @@ async def test_a_run_is_told_from_its_beginning_to_its_end(
         table = f'[webhook_delivery]\nallow_private = ["{receiver.place}"]\n'
         async with Stack(tmp_path / "data", temporal_server, cache, SCRIPT, hooks=table) as stack:
             url = f"http://{receiver.place}/"
+            secret = webhooks.new_secret(Seal(pepper_in(stack.data)), stack.tenant, "team", SECRET)
             await stack.writer.commit(
-                lambda tx: webhooks.put(tx, stack.tenant, "team", url, ("run.*",), SECRET)
+                lambda tx: webhooks.put(tx, stack.tenant, "team", url, ("run.*",), secret)
             )
             await stack.start_worker()
             run = await stack.create("go")
