@@ -9,6 +9,7 @@ from protocol.config import ForgeEntry
 from protocol.errors import InvalidRequest
 from protocol.secret import SecretRef
 from targets.forge.faults import REMOTE
+from targets.forge.folder import Folders
 from targets.forge.git import Git, GitLimits, Remote
 from targets.forge.gitea import Gitea
 from targets.forge.github import HEADERS, GitHub
@@ -57,6 +58,7 @@ class Forges:
         self._git = Git(data_dir / "git-home", git_limits)
         self._guarded = Git(data_dir / "git-home", _LOOKING)
         self._push_limits = push_limits
+        self.folders = Folders(self._git)
         self.trees = Trees(self._git, data_dir / "quarantine")
 
     def resolve(self, remote: str) -> Forge:

@@ -2,18 +2,28 @@
 
 import asyncio
 import fcntl
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from protocol.errors import InvalidRequest, Unavailable
+from protocol.errors import InvalidRequest, NotFound, Unavailable
 from targets.forge.faults import REMOTE, branch_not_found, clone_fault
 from targets.forge.git import Git, GitFailed, Remote
 
 _PACKS = 40
 _LOCK_POLL = 0.02
 _LOCK_WITHIN = 300.0
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NAMES_NOTHING = (
+    "couldn't find remote ref",
+    "invalid refspec",
+    "not our ref",
+    "unadvertised object",
+    "Needed a single revision",
+)
 
 
 class Mirror:
@@ -30,18 +40,37 @@ class Mirror:
 
     async def fetch(self, base_branch: str) -> str:
         """Bring the mirror up to date with one branch, whole history; the commit it is at."""
-        ref = f"refs/heads/{base_branch}"
-        if "*" in base_branch:
+        commit = await self._bring(f"refs/heads/{base_branch}")
+        if commit is None:
             raise branch_not_found(self.repository, base_branch)
+        return commit
+
+    async def fetch_named(self, name: str) -> str:
+        """The commit of a tag, or of a branch where no tag has this name, or one that is named by its id."""
+        if _COMMIT.fullmatch(name):
+            commit = name if await self.has(name) else await self._bring(name)
+        else:
+            commit = await self._bring(f"refs/tags/{name}") or await self._bring(f"refs/heads/{name}")
+        if commit is None:
+            message = f"{self.repository} has no tag, branch or commit {name!r}"
+            raise NotFound("git.reference_not_found", message, param="ref")
+        return commit
+
+    async def _bring(self, ref: str) -> str | None:
+        """Have what a reference, or a commit's own id, names on the forge: its commit; None where it names
+        nothing there."""
+        kept = f"refs/commits/{ref}" if _COMMIT.fullmatch(ref) else ref
+        if any(character in ref for character in "*:^~ "):
+            return None
         try:
             async with self._locked() as lock:
                 await self._make()
-                await self._fetch(f"+{ref}:{ref}", lock)
+                await self._fetch(f"+{ref}:{kept}", lock)
                 await self._join_packs(lock)
-                return (await self._read("rev-parse", "--verify", f"{ref}^{{commit}}")).strip()
+                return (await self._read("rev-parse", "--verify", f"{kept}^{{commit}}")).strip()
         except GitFailed as failed:
-            if "couldn't find remote ref" in failed.text or "invalid refspec" in failed.text:
-                raise branch_not_found(self.repository, base_branch) from failed
+            if any(sign in failed.text for sign in _NAMES_NOTHING):
+                return None
             raise clone_fault(self.repository, failed) from failed
 
     async def require(self, commit: str, base_branch: str) -> None:
