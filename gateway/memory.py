@@ -58,6 +58,7 @@ class Where(Noun):
 class Which(Where):
     q: Annotated[str, Field(max_length=400)] = ""
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
 
 
 class Version(Where):
@@ -81,7 +82,8 @@ async def search_memory(
 ) -> Response:
     """Best first for the words of `q`; the newest without."""
     place = await _place(here, caller, scope, which)
-    return many(Page(await here.memory.search(place, which.q, which.limit), None))
+    found = await here.memory.search(place, which.q, which.limit, which.cursor)
+    return many(Page(list(found.records), found.next_cursor))
 
 
 @router.get(NAMED, response_model=MemoryRecord)

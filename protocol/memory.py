@@ -53,6 +53,13 @@ class MemoryRecord(Noun):
     expires_at: Moment | None = None
 
 
+class Found(Noun):
+    """A page of records; `next_cursor` is the keeper's own, None behind the last page."""
+
+    records: tuple[MemoryRecord, ...]
+    next_cursor: str | None = None
+
+
 class MemoryDraft(Noun):
     """A version to be written. `expected` is the version that it replaces (0: there is none), None for any.
     Under one `effect_key` it is written once."""
@@ -111,7 +118,7 @@ class MemoryStore(Protocol):
         """Names the keeper, without spaces."""
         ...
 
-    async def search(self, place: MemoryPlace, query: str, limit: int) -> list[MemoryRecord]:
+    async def search(self, place: MemoryPlace, query: str, limit: int, cursor: str | None = None) -> Found:
         """Records with a word that begins like one of the query's, best first; without words the newest."""
         ...
 

@@ -10,6 +10,7 @@ from protocol.errors import Refused, Unavailable
 from protocol.memory import (
     Absent,
     Forgotten,
+    Found,
     MemoryDraft,
     MemoryPlace,
     MemoryRecord,
@@ -18,12 +19,13 @@ from protocol.memory import (
     Written,
 )
 from protocol.noun import JSONObject
+from providers.trust import trust_for
 
 SECONDS = 10.0
 _MOST_BYTES = 8 * 1024 * 1024
 
 T = TypeVar("T")
-_FOUND = TypeAdapter(list[MemoryRecord])
+_FOUND = TypeAdapter(Found)
 _READ: TypeAdapter[MemoryRecord | None] = TypeAdapter(MemoryRecord | None)
 _WRITTEN: TypeAdapter[Written | Stale] = TypeAdapter(Annotated[Written | Stale, Field(discriminator="kind")])
 _DELETED: TypeAdapter[Forgotten | Stale | Absent] = TypeAdapter(
@@ -38,8 +40,8 @@ class HttpMemory:
         self.identity = url.rstrip("/")
         self._key = key
 
-    async def search(self, place: MemoryPlace, query: str, limit: int) -> list[MemoryRecord]:
-        return await self._ask(_FOUND, "search", place, {"query": query, "limit": limit})
+    async def search(self, place: MemoryPlace, query: str, limit: int, cursor: str | None = None) -> Found:
+        return await self._ask(_FOUND, "search", place, {"query": query, "limit": limit, "cursor": cursor})
 
     async def read(self, place: MemoryPlace, key: str) -> MemoryRecord | None:
         return await self._ask(_READ, "read", place, {"key": key})
@@ -53,9 +55,9 @@ class HttpMemory:
     async def _ask(self, answer: TypeAdapter[T], verb: str, place: MemoryPlace, more: JSONObject) -> T:
         body = {"place": place.model_dump(mode="json"), **more}
         headers = {"Authorization": f"Bearer {self._key()}"}
-        encrypted = self.identity.startswith("https:")
+        verify = trust_for(self.identity)
         try:
-            async with httpx2.AsyncClient(timeout=SECONDS, trust_env=False, verify=encrypted) as client:
+            async with httpx2.AsyncClient(timeout=SECONDS, trust_env=False, verify=verify) as client:
                 told = await client.post(f"{self.identity}/{verb}", json=body, headers=headers)
         except httpx2.TransportError as error:
             why = str(error) or type(error).__name__

@@ -4,6 +4,7 @@ import httpx2
 from pydantic import Field, ValidationError
 
 from protocol.noun import JSONObject, Noun
+from providers.trust import trust_for
 
 LARGEST = 64 * 1024
 UNANSWERED = "webhook.unanswered"
@@ -19,7 +20,8 @@ class Flagged(Noun):
 async def ask(url: str, question: JSONObject, timeout_ms: int) -> Flagged | None:
     """None where there was no answer in time, or one that cannot be read."""
     try:
-        async with httpx2.AsyncClient(timeout=timeout_ms / 1000, follow_redirects=False) as client:
+        verify, seconds = trust_for(url), timeout_ms / 1000
+        async with httpx2.AsyncClient(timeout=seconds, follow_redirects=False, verify=verify) as client:
             answer = await client.post(url, json=question)
         if answer.status_code != 200 or len(answer.content) > LARGEST:
             return None

@@ -11,6 +11,7 @@ from protocol.label import Label
 from protocol.memory import (
     Absent,
     Forgotten,
+    Found,
     MemoryDraft,
     MemoryPlace,
     MemoryRecord,
@@ -23,6 +24,7 @@ from records.columns import AnyRow
 from records.conflicts import insert_unless_there
 from records.database import Database, now
 from records.memory_tables import WORDS, memories
+from records.paging import Page, PageRequest, page_by_rank, page_of
 from records.tx import Tx
 from records.writer import Writer
 
@@ -53,9 +55,11 @@ class Memories:
         self._database = database
         self._writer = writer
 
-    async def search(self, place: MemoryPlace, query: str, limit: int) -> list[MemoryRecord]:
+    async def search(self, place: MemoryPlace, query: str, limit: int, cursor: str | None = None) -> Found:
         asked = list(dict.fromkeys(_words(query)))[:_MOST_ASKED]
-        return await self._database.read(lambda connection: _search(connection, place, asked, limit))
+        page = PageRequest(limit=limit, cursor=cursor)
+        found = await self._database.read(lambda connection: _search(connection, place, asked, page))
+        return Found(records=tuple(_record(row) for row in found.items), next_cursor=found.next_cursor)
 
     async def read(self, place: MemoryPlace, key: str) -> MemoryRecord | None:
         def query(connection: Connection) -> MemoryRecord | None:
@@ -151,12 +155,12 @@ def _index(connection: Connection, number: int, words: list[str]) -> None:
     connection.execute(of.values(words=cast(vector, TSVECTOR)))
 
 
-def _search(connection: Connection, place: MemoryPlace, asked: list[str], limit: int) -> list[MemoryRecord]:
+def _search(connection: Connection, place: MemoryPlace, asked: list[str], page: PageRequest) -> Page[AnyRow]:
     alive = _alive(connection, place)
-    newest = memories.c.created_at.desc(), memories.c.number.desc()
     if not asked:
-        query = alive.order_by(*newest)
-    elif connection.dialect.name == "sqlite":
+        return page_of(connection, alive, (memories.c.created_at, memories.c.number), page)
+    newest = memories.c.created_at.desc(), memories.c.number.desc()
+    if connection.dialect.name == "sqlite":
         ranked = text(f"SELECT rowid AS of, rank AS rank FROM {WORDS} WHERE {WORDS} MATCH :asked")
         found = ranked.bindparams(asked=" OR ".join(f'"{word}"*' for word in asked))
         hits = found.columns(of=memories.c.number.type, rank=memories.c.version.type).subquery()
@@ -165,7 +169,7 @@ def _search(connection: Connection, place: MemoryPlace, asked: list[str], limit:
         wanted = cast(" | ".join(f"'{word}':*" for word in asked), TSQUERY)
         rank = func.ts_rank(memories.c.words, wanted)
         query = alive.where(memories.c.words.bool_op("@@")(wanted)).order_by(rank.desc(), *newest)
-    return [_record(row) for row in connection.execute(query.limit(limit))]
+    return page_by_rank(connection, query, page)
 
 
 def _alive(connection: Connection, place: MemoryPlace) -> Select[Any]:

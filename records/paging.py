@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, cast
 
 import orjson
 from pydantic import Field
@@ -48,6 +48,19 @@ def page_of(
     return Page(rows, _encode([getattr(rows[-1], str(column.key)) for column in columns]))
 
 
+def page_by_rank(connection: Connection, query: Select[Any], request: PageRequest) -> Page[AnyRow]:
+    """One page of a query that orders itself by what no row keeps: the cursor counts the rows seen."""
+    seen = 0
+    if request.cursor is not None:
+        [seen] = _values(request.cursor, 1)
+        if not isinstance(seen, int) or not 0 <= seen < 2**53:
+            raise _foreign()
+    rows = list(connection.execute(query.limit(request.limit + 1).offset(seen)))
+    if len(rows) <= request.limit:
+        return Page(rows, None)
+    return Page(rows[: request.limit], _encode([seen + request.limit]))
+
+
 def page_of_nouns(
     noun: type[N], connection: Connection, query: Select[Any], table: Table, request: PageRequest
 ) -> Page[N]:
@@ -57,17 +70,29 @@ def page_of_nouns(
 
 
 def _bound(columns: Sequence[ColumnElement[Any]], cursor: str) -> list[ColumnElement[Any]]:
+    values = _values(cursor, len(columns))
     try:
-        values = orjson.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        if not isinstance(values, list) or len(values) != len(columns):
-            raise ValueError("wrong shape")
         return [
             literal(_value(value, column), column.type) for value, column in zip(values, columns, strict=True)
         ]
+    except ValueError as error:
+        raise _foreign() from error
+
+
+def _values(cursor: str, count: int) -> list[Any]:
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, binascii.Error) as error:
-        raise InvalidRequest(
-            "request.cursor_invalid", "the cursor was not given out by this list", param="cursor"
-        ) from error
+        raise _foreign() from error
+    if not isinstance(values, list) or len(cast("list[Any]", values)) != count:
+        raise _foreign()
+    return cast("list[Any]", values)
+
+
+def _foreign() -> InvalidRequest:
+    return InvalidRequest(
+        "request.cursor_invalid", "the cursor was not given out by this list", param="cursor"
+    )
 
 
 def _value(value: object, column: ColumnElement[Any]) -> object:

@@ -121,7 +121,7 @@ class MemoryAct:
     async def _search(self, doing: Doing) -> Result:
         arguments = doing.execution.arguments
         limit = _number(doing, "limit") or FOUND
-        found = await self._store.search(self._place, str(arguments["query"]), limit)
+        found = (await self._store.search(self._place, str(arguments["query"]), limit)).records
         if not found:
             return Result(text="Nothing was found.")
         shown = "\n\n".join(_told(record, SHOWN_OF_EACH) for record in found)

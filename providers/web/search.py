@@ -8,6 +8,7 @@ import orjson
 
 from protocol.errors import Refused
 from protocol.noun import JSONObject
+from providers.trust import trust_for
 from providers.web.body import read_body
 
 SECONDS = 20.0
@@ -84,10 +85,10 @@ class ServiceSearch:
         name, before = service.key
         headers = {name: before + self._key(), "Accept-Encoding": "gzip"}
         asked = {"query": query, service.most: count, **service.more}
-        encrypted = self._url.startswith("https:")
+        verify = trust_for(self._url)
         try:
             async with (
-                httpx2.AsyncClient(timeout=SECONDS, trust_env=False, verify=encrypted) as client,
+                httpx2.AsyncClient(timeout=SECONDS, trust_env=False, verify=verify) as client,
                 client.stream("POST", self._url, json=asked, headers=headers) as answer,
             ):
                 body = await read_body(answer.headers.get("content-encoding", "").lower(), answer.aiter_raw())

@@ -22,7 +22,7 @@ def memory_server(store: MemoryStore) -> Starlette:
         place = MemoryPlace.model_validate(body["place"])
         match request.path_params["verb"]:
             case "search":
-                told: Any = await store.search(place, body["query"], body["limit"])
+                told: Any = await store.search(place, body["query"], body["limit"], body["cursor"])
             case "read":
                 told = await store.read(place, body["key"])
             case "write":

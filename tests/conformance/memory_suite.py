@@ -42,6 +42,11 @@ async def written(store: MemoryStore, key: str, text: str, where: MemoryPlace | 
     return done
 
 
+async def listed(store: MemoryStore, query: str, limit: int = 10) -> list[str]:
+    """The keys on the first page."""
+    return [one.key for one in (await store.search(place(), query, limit)).records]
+
+
 class MemorySuite:
     """Versions, provenance, expiry, search, isolation, tombstones, and effects that happen once."""
 
@@ -95,8 +100,8 @@ class MemorySuite:
         removal = Removal(key="k", provenance=ANN, expected=1)
         assert await store.delete(place(), removal) == Forgotten(version=2)
         assert await store.read(place(), "k") is None
-        assert await store.search(place(), "secret", 10) == []
-        assert await store.search(place(), "", 10) == []
+        assert await listed(store, "secret") == []
+        assert await listed(store, "") == []
         assert await store.delete(place(), Removal(key="k", provenance=ANN)) == Absent()
         assert await store.write(place(), draft("k", "anew", expected=2)) == Stale(version=0)
         anew = await store.write(place(), draft("k", "anew", expected=0))
@@ -107,17 +112,29 @@ class MemorySuite:
         await written(store, "rivers/rhone", "The Rhone flows to the sea. Rhone, Rhone!")
         await written(store, "rivers/arve", "The Arve flows into the Rhone.")
         await written(store, "food", "Crème brûlée, 食べ物")
-        assert [one.key for one in await store.search(place(), "RHONE", 10)] == [
-            "rivers/rhone",
-            "rivers/arve",
-        ]
-        assert [one.key for one in await store.search(place(), "brûl", 10)] == ["food"]
-        assert [one.key for one in await store.search(place(), "食べ物", 10)] == ["food"]
-        assert [one.key for one in await store.search(place(), "arve nothing", 10)] == ["rivers/arve"]
-        assert await store.search(place(), "mountain", 10) == []
-        assert len(await store.search(place(), "", 2)) == 2
+        assert await listed(store, "RHONE") == ["rivers/rhone", "rivers/arve"]
+        assert await listed(store, "brûl") == ["food"]
+        assert await listed(store, "食べ物") == ["food"]
+        assert await listed(store, "arve nothing") == ["rivers/arve"]
+        assert await listed(store, "mountain") == []
+        assert await listed(store, "", 2) == ["food", "rivers/arve"]
         await written(store, "food", "Bread")
-        assert await store.search(place(), "brûlée", 10) == []
+        assert await listed(store, "brûlée") == []
+
+    @pytest.mark.parametrize("query", ["", "river"])
+    async def test_a_list_is_read_in_pages_to_its_end(self, store: MemoryStore, query: str) -> None:
+        for number in range(5):
+            await written(store, f"k{number}", "river " * (number + 1))
+        whole = await listed(store, query)
+        pages: list[list[str]] = []
+        cursor: str | None = None
+        while cursor is not None or not pages:
+            page = await store.search(place(), query, 2, cursor)
+            pages.append([one.key for one in page.records])
+            cursor = page.next_cursor
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert [key for page in pages for key in page] == whole
+        assert sorted(whole) == [f"k{number}" for number in range(5)]
 
     @pytest.mark.parametrize("query", ['"', "' OR 1=1 --", "a AND (", "NEAR(", "x:*", "!", "\0", "*" * 500])
     async def test_no_query_is_a_fault(self, store: MemoryStore, query: str) -> None:
@@ -132,8 +149,8 @@ class MemorySuite:
         for number, where in enumerate(places):
             await written(store, "k", f"text of {number}", where)
         for number, where in enumerate(places):
-            found = await store.search(where, "text", 10)
-            assert [one.text for one in found] == [f"text of {number}"]
+            seen = await store.search(where, "text", 10)
+            assert [one.text for one in seen.records] == [f"text of {number}"]
         assert await store.delete(places[0], Removal(key="k", provenance=ANN)) == Forgotten(version=2)
         assert await store.read(places[4], "k") is not None
 
@@ -149,7 +166,7 @@ class MemorySuite:
         async with asyncio.timeout(60):
             while not await gone():
                 await asyncio.sleep(0.05)
-        assert await store.search(place(), "short", 10) == []
+        assert await listed(store, "short") == []
         assert await store.delete(place(), Removal(key="k", provenance=ANN)) == Absent()
         anew = await store.write(place(), draft("k", "anew", expected=0))
         assert isinstance(anew, Written)

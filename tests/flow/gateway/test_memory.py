@@ -86,3 +86,17 @@ async def test_a_body_is_read_strictly(home: House) -> None:
     for body, param in (({"text": ""}, "text"), ({"text": "x", "ttl": 1}, "ttl"), ({}, "text")):
         answer = await home.client.put("/v1/memory/project/x", json=body)
         assert (answer.status_code, error_of(answer)[2]) == (400, param)
+
+
+async def test_a_list_is_read_in_pages_and_takes_no_other_list_s_cursor(home: House) -> None:
+    for number in range(3):
+        await put(home, f"project/k{number}", "some words")
+    for query in ({}, {"q": "words"}):
+        path, asked = "/v1/memory/project", {"limit": 2, **query}
+        first = (await home.client.get(path, params=asked)).json()
+        last = (await home.client.get(path, params=asked | {"cursor": first["next_cursor"]})).json()
+        keys = [one["key"] for page in (first, last) for one in page["items"]]
+        assert (sorted(keys), last["next_cursor"]) == (["k0", "k1", "k2"], None)
+        for cursor in ("x", "WzFd" if not query else "Wy0xXQ==", first["next_cursor"][:-4]):
+            refused = await home.client.get(path, params=asked | {"cursor": cursor})
+            assert error_of(refused) == (400, "request.cursor_invalid", "cursor")
