@@ -1,7 +1,6 @@
 """The commands `rhone receipt ...`: what proves a run, taken out, verified offline, erased in parts."""
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from capabilities.verdict import PolicyQuestion
 from cli import rhone_verify
 from cli import show as tell
 from cli.connect import connect
-from cli.failure import REFUSED, Failure, Refused
+from cli.failure import REFUSED, Failure
 from cli.options import AsJson, Reach, spelled_out
 from protocol.digest import canonical
 from protocol.errors import Fault
@@ -26,7 +25,7 @@ receipt = typer.Typer(
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; else standard output.")]
-SIGNED_WITHIN_S = 15.0
+WAIT_S = 15
 
 
 @receipt.command("export")
@@ -42,17 +41,9 @@ def export(
 ) -> None:
     """Write everything that proves a run into one file."""
     since = json.loads(head.read_bytes())["statement"]["size"] if head else None
-    deadline = time.monotonic() + SIGNED_WITHIN_S
+    asked: Any = {"partial": "true", "since": since} if partial else {"wait_s": WAIT_S, "since": since}
     with connect(reach) as client:
-        while True:
-            try:
-                path = f"/v1/runs/{run_id}/receipt"
-                _write(client.get(path, partial="true" if partial else None, since=since), output)
-                return
-            except Refused as refused:
-                if refused.error.code != "run.receipt_unsigned" or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.5)
+        _write(client.get(f"/v1/runs/{run_id}/receipt", **asked), output)
 
 
 @receipt.command("verify")

@@ -1,6 +1,7 @@
 """Receipts as they are handed out: one run's bundle, the heads of the project's log, the keys behind them."""
 
 import base64
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -18,10 +19,11 @@ from gateway.bodies import documented, read_body
 from gateway.gateway import Here
 from gateway.idempotency import Made, scope_of
 from gateway.names import run_named
+from gateway.room import become_stream
 from protocol.config import FormerKey
 from protocol.digest import canonical
 from protocol.errors import Conflict, NotFound, Unavailable
-from protocol.ids import ProjectId
+from protocol.ids import ProjectId, RunId
 from protocol.noun import Noun, rfc3339
 from protocol.receipt import leaf_hash
 from protocol.run import Run
@@ -34,11 +36,19 @@ Part = dict[str, Any]
 """A part of a receipt, as JSON."""
 
 
+LOOK_AGAIN_S = 1.0
+
+
+class Unsigned(Unavailable):
+    """The end of a run is not signed yet."""
+
+
 class ReceiptQuery(Noun):
-    """`partial` takes what is there, signed or not; `since` asks for the proof that the log grew out
-    of its head of that size."""
+    """`partial` takes what is there, signed or not; `wait_s` is for how long the end of a run is waited for
+    to be signed; `since` asks for the proof that the log grew out of its head of that size."""
 
     partial: bool = False
+    wait_s: Annotated[float, Field(ge=0, le=20)] = 0
     since: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -57,7 +67,7 @@ class ErasureBody(Noun):
 
 @router.get("/v1/runs/{run_id}/receipt")
 async def get_receipt(
-    here: Here, caller: Reader, run_id: str, asked: Annotated[ReceiptQuery, Query()]
+    request: Request, here: Here, caller: Reader, run_id: str, asked: Annotated[ReceiptQuery, Query()]
 ) -> Response:
     """One bundle in canonical JSON, to be checked without us: docs/receipts.md."""
 
@@ -65,7 +75,18 @@ async def get_receipt(
         run = run_named(connection, caller.tenant, run_id).run
         return bundle_of(connection, run, ProjectId(caller.tenant.project_id), asked)
 
-    return Response(canonical(await here.database.read(query)), media_type=JSON_TYPE)
+    if asked.wait_s:
+        become_stream(request)
+    until = time.monotonic() + asked.wait_s
+    with here.hints.subscribe(("sealed", RunId(run_id))) as sealed:
+        while True:
+            try:
+                return Response(canonical(await here.database.read(query)), media_type=JSON_TYPE)
+            except Unsigned:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise
+            await sealed.wait(sealed.number, min(left, LOOK_AGAIN_S))
 
 
 @router.post("/v1/runs/{run_id}/receipt:erase", openapi_extra=documented("ErasureBody"))
@@ -126,7 +147,7 @@ def bundle_of(connection: Connection, run: Run, project_id: ProjectId, asked: Re
     if head is not None and head["statement"]["ordinal"] != len(told):
         head = None
     if complete and head is None and not asked.partial:
-        raise Unavailable("run.receipt_unsigned", f"the end of {run.id} is being signed", retry_after=1)
+        raise Unsigned("run.receipt_unsigned", f"the end of {run.id} is being signed", retry_after=1)
     bundle: Part = {
         "format": "rhone.receipt.1",
         "run_id": run.id,

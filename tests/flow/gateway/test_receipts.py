@@ -1,5 +1,6 @@
 """A run's receipt over HTTP: refused while it goes on, signed when it ended, verified without the gateway."""
 
+import asyncio
 import base64
 import json
 from functools import partial
@@ -66,8 +67,10 @@ async def test_a_receipt_is_refused_while_its_run_goes_on_and_holds_when_it_ende
     assert part.ok, part.faults
     await home.end(run_id)
     assert error_of(await home.client.get(path))[:2] == (503, "run.receipt_unsigned")
+    waiting = asyncio.create_task(home.client.get(path, params={"wait_s": 20}))
     assert await notary.sign() == 1
     assert await notary.sign() == 0
+    assert (await waiting).status_code == 200
     keyring = read_keyring((await home.client.get("/v1/receipts/keys")).content)
     answer = await home.client.get(path)
     report = verify(answer.content, keyring=keyring, decide=decide)
