@@ -15,7 +15,7 @@ from protocol.capability import Approval, Capability, ClientToolCapability, Tool
 from protocol.errors import InvalidRequest
 from protocol.run import TargetChoice, ToolReference
 
-_BUILT = frozenset({"tool", "client_tool", "mcp", "memory", "skill", "vault"})
+_BUILT = frozenset({"tool", "client_tool", "egress", "mcp", "memory", "skill", "vault"})
 _SHORTHAND = {"native": ("native", "forge"), "target": ("target",)}
 
 

@@ -69,6 +69,9 @@ def _answer(
     verdict = policy.decide(_question(request, capability, offer))
     if verdict.answer == "deny":
         return (_denial(capability, offer.name, verdict.rule, verdict.reason),)
+    if verdict.answer == "ask" and offer.kind == "egress":
+        reason = f"{verdict.reason}; nobody can be asked about each request of a box"
+        return (_denial(capability, offer.name, verdict.rule, reason),)
     return _granted(capability, offer, verdict)
 
 
@@ -76,6 +79,8 @@ def _missing(request: ResolveRequest, definition: ToolDefinition) -> str | None:
     target = request.target
     if definition.source == "target" and (target is None or target.kind != "workspace"):
         return f"{definition.name!r} acts in a workspace, and the run has none"
+    if definition.source == "egress" and (target is None or target.kind != "workspace"):
+        return f"{definition.name!r} is for a workspace, and the run has none"
     if definition.source == "forge" and request.repository is None:
         return f"{definition.name!r} acts on a repository, and the run has none"
     return None

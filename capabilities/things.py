@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from capabilities.verdict import PolicyQuestion
 
-_OF_TOOL = {"server": "McpServer", "skill": "Skill", "scope": "MemoryScope", "vault": "Vault"}
+_OF_TOOL = {"server": "McpServer", "skill": "Skill", "scope": "MemoryScope", "vault": "Vault", "host": "Host"}
 _OF_RUN = {"target": "Target", "model": "Model", "host": "Host", "actor": "Actor"}
 
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "init": Entry("cli.bootstrap:init", "Prepare a data directory and its database; safe to repeat."),
     "gateway": Entry("cli.processes:gateway", "Run one gateway by itself."),
     "worker": Entry("cli.processes:worker", "Run one worker by itself."),
+    "egress": Entry("cli.processes:egress", "Run the egress proxy of one machine by itself."),
     "run": Entry("cli.runs:run", "Give the agent a task."),
     "runs": Entry("cli.runs:runs", "List runs, newest first."),
     "show": Entry("cli.runs:show", "Show one run: its state, its tools and what it waits for."),

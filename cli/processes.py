@@ -1,4 +1,4 @@
-"""The commands `rhone gateway` and `rhone worker`: one process of a deployment of many."""
+"""The commands `rhone gateway`, `rhone worker` and `rhone egress`: one process of a deployment of many."""
 
 import os
 import sys
@@ -59,6 +59,14 @@ def worker(deployment: Deployment) -> None:
     Any number of them share the work.
     """
     _become("worker.main", deployment.environment())
+
+
+def egress(deployment: Deployment) -> None:
+    """Run the egress proxy of one machine by itself.
+
+    Beside its workers, on the same data directory; a second one waits for the end of the first.
+    """
+    _become("worker.egress.main", deployment.environment())
 
 
 def _become(module: str, changes: Mapping[str, object]) -> None:

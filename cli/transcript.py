@@ -178,6 +178,8 @@ def _fact(body: EventBody, run_id: str) -> Iterator[Line]:
             yield Line(f"workspace {body.target} is there, generation {body.generation}", "quiet")
         case told.TargetLostEvent():
             yield Line(f"✗ workspace {body.target} is lost, generation {body.generation}", "bad")
+        case told.EgressDenied():
+            yield Line(f"✗ the box may not reach {_shown(body.host or 'that')}: {_shown(body.reason)}", "bad")
         case told.CheckpointDecided():
             yield Line(f"■ {_DECIDED[body.decision]} by {body.by}: {body.checkpoint_id}", "loud")
         case told.CheckpointExpired() | told.CheckpointCancelled() | told.CheckpointRevoked():

@@ -84,6 +84,10 @@ def _checked(asked: Path | None, home: Home) -> Path | None:
     return path.absolute()
 
 
+def _has_egress(config: Path | None) -> bool:
+    return config is not None and parse_config(config.read_text(), name=str(config)).egress is not None
+
+
 async def _serve(place: Place, says: Says, *, shown: bool) -> None:
     supervisor = Supervisor(place.home, says.note, shown=shown)
     loop = asyncio.get_running_loop()
@@ -92,7 +96,8 @@ async def _serve(place: Place, says: Says, *, shown: bool) -> None:
     try:
         make_secrets(place.home)
         place.home.worker_ready.unlink(missing_ok=True)
-        supervisor.start([stack.temporal(place), stack.worker(place), stack.gateway(place)])
+        proxy = [stack.egress(place)] if _has_egress(place.config) else []
+        supervisor.start([stack.temporal(place), *proxy, stack.worker(place), stack.gateway(place)])
         if not (place.home.database.exists() and place.home.admin_key.exists()):
             await asyncio.to_thread(_bootstrap, place.home)
         if await _came_up(place, supervisor, says):

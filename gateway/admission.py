@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from capabilities.arguments import schema_fault
 from capabilities.branch import branch_fault, default_branch, name_fault
 from capabilities.catalogue import Catalogue
+from capabilities.egress import check_egress
 from capabilities.mcp import check_servers
 from capabilities.request import check_request
 from capabilities.resources import check_vaults
@@ -49,6 +50,7 @@ class Admission:
         check_request(request.capabilities, request.tools, self._catalogue)
         check_servers(request.capabilities, self._config.mcp_servers)
         check_vaults(request.capabilities, self._config.vaults)
+        check_egress(request.capabilities, self._config.egress)
         limits = merged(Limits(), defaults.limits, request.limits)
         self.check_cost(model, limits)
         target = self._target(request.target, run_id) if request.target else None

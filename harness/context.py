@@ -6,21 +6,28 @@ their prefix and a provider's cache can serve it.
 
 from collections.abc import Sequence
 
+from capabilities.egress import granted, title
 from protocol.block import Block, TextPart, ToolCallBlock, ToolResultBlock
 from protocol.capability import CapabilitySnapshot
+from protocol.egress import GrantedEgress
 from protocol.model import ModelRequest
 from protocol.noun import JSONObject
 from protocol.run import Limits
 from protocol.tool import ToolDefinition
 
 WORKSPACE = """\
-You work in a Linux workspace at /workspace. Only what lies there can be changed; it has no network and no \
+You work in a Linux workspace at /workspace. Only what lies there can be changed; it has {network} and no \
 credentials. Look before you change, run the tests that exist, and keep to what was asked."""
 
 REPOSITORY = """\
 The workspace is a git clone of {repository} at the branch {branch}, made from {base}. Commit your work on \
 this branch with git. To hand it in, call open_pull_request: a person sees the exact diff and decides."""
 
+
+EGRESS = """\
+Programs in the workspace reach what stands here, through the proxy that their environment names. A \
+variable for a credential holds a placeholder: send it as it is, and the proxy puts the credential there.
+{reach}"""
 
 SKILLS = """\
 Skills are instructions for kinds of tasks. Before you begin a task that one of them fits, get it with \
@@ -33,7 +40,10 @@ def instructions_for(snapshot: CapabilitySnapshot, own: str | None) -> str:
     document = snapshot.document
     parts: list[str] = []
     if document.target is not None:
-        parts.append(WORKSPACE)
+        reach = granted(snapshot)
+        parts.append(WORKSPACE.format(network="no network but what stands below" if reach else "no network"))
+        if reach:
+            parts.append(EGRESS.format(reach="\n".join(map(_reach, reach))))
     if document.repository is not None:
         grant = document.repository
         parts.append(
@@ -46,6 +56,11 @@ def instructions_for(snapshot: CapabilitySnapshot, own: str | None) -> str:
     if own:
         parts.append(own)
     return "\n\n".join(parts)
+
+
+def _reach(one: GrantedEgress) -> str:
+    bound = f" (placeholder in ${one.binding.variable})" if one.binding else ""
+    return f"- {title(one.rule).removeprefix('egress:')}{bound}"
 
 
 def tools_for(snapshot: CapabilitySnapshot) -> tuple[ToolDefinition, ...]:

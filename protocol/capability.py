@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from protocol.egress import EgressName, EgressRule
 from protocol.ids import RunId, SnapshotId
 from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
 from protocol.tool import Effect, ToolDefinition
@@ -58,6 +59,20 @@ class VaultCapability(Noun):
     access: Literal["read", "write"]
 
 
+class EgressCapability(Noun):
+    """What the run's box may reach: a named list of hosts, or rules of its own. No rule: nothing."""
+
+    kind: Literal["egress"]
+    bundle: EgressName | None = None
+    rules: tuple[EgressRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EgressCapability":
+        if (self.bundle is not None and self.rules) or not self.model_fields_set & {"bundle", "rules"}:
+            raise ValueError("either `bundle` or `rules`")
+        return self
+
+
 class EvalCapability(Noun):
     kind: Literal["eval"]
     ref: Name
@@ -75,6 +90,7 @@ Capability = Annotated[
     | SkillCapability
     | MemoryCapability
     | VaultCapability
+    | EgressCapability
     | EvalCapability
     | CompactionCapability,
     Field(discriminator="kind"),
@@ -83,8 +99,9 @@ Capability = Annotated[
 
 def label(capability: Capability) -> str:
     """What a capability of any kind is called, as in a denial of it."""
-    names = (getattr(capability, field, None) for field in ("name", "server", "ref", "scope"))
-    return next(str(name) for name in names if name is not None)
+    fields = ("name", "server", "ref", "scope", "bundle")
+    names = (getattr(capability, field, None) for field in fields)
+    return next((str(name) for name in names if name is not None), capability.kind)
 
 
 GrantKind = Literal[
@@ -97,6 +114,7 @@ GrantKind = Literal[
     "memory",
     "vault",
     "browser",
+    "egress",
     "harness",
     "safety",
     "eval",

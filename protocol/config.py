@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from protocol.budget import BudgetEntry
+from protocol.egress import EgressEntry
 from protocol.label import Label, LabelKey
 from protocol.mcp import McpServerEntry, ServerName
 from protocol.memory import MemoryEntry
@@ -141,6 +142,7 @@ class Config(Noun):
     safety_profiles: dict[str, SafetyProfile] = {}
     workspaces: WorkspacesEntry = WorkspacesEntry()
     web: WebEntry = WebEntry()
+    egress: EgressEntry | None = None
     search: SearchEntry | None = None
     memory: MemoryEntry | None = None
     mcp_servers: dict[ServerName, McpServerEntry] = {}

@@ -163,6 +163,18 @@ class ToolCompleted(Noun):
     preview: str
 
 
+class EgressDenied(Noun):
+    """The run's box asked its proxy for what it may not have; each different denial is told once."""
+
+    type: Literal["egress.denied"] = "egress.denied"
+    rule: str
+    reason: str
+    host: str | None = None
+    port: int | None = None
+    method: str | None = None
+    path: str | None = None
+
+
 class CheckpointOpened(Noun):
     type: Literal["checkpoint.opened"] = "checkpoint.opened"
     checkpoint_id: CheckpointId
@@ -289,6 +301,7 @@ EventBody = Annotated[
     | ToolStarted
     | ToolOutput
     | ToolCompleted
+    | EgressDenied
     | CheckpointOpened
     | CheckpointDecided
     | CheckpointExpired

@@ -10,7 +10,7 @@ from protocol.ids import ProjectId, RunId
 from protocol.noun import JSONObject, Noun
 
 RecordKind = Literal[
-    "snapshot", "evidence", "gate", "checkpoint", "decision", "claim", "outcome", "undone", "end"
+    "snapshot", "evidence", "gate", "checkpoint", "decision", "claim", "outcome", "undone", "egress", "end"
 ]
 FIRST = "sha256:" + 64 * "0"
 """What the first record of a chain names as the one before it."""

@@ -9,7 +9,7 @@ Effect = Literal["read_only", "idempotent_write", "non_idempotent_write", "works
 """How an effect may be repeated after a crash; `unknown` is treated as `non_idempotent_write`."""
 
 ToolSource = Literal[
-    "native", "target", "forge", "client", "provider", "plugin", "mcp", "memory", "skill", "vault"
+    "native", "target", "forge", "client", "provider", "plugin", "mcp", "memory", "skill", "vault", "egress"
 ]
 
 

@@ -135,6 +135,15 @@ def undo(tx: Tx, execution: ToolExecutionId) -> None:
         receipts.undone(tx, row)
 
 
+def doubt(tx: Tx, execution: ToolExecutionId) -> None:
+    """What was claimed is lost with its box, after it may have changed something outside."""
+    taken = _of(execution, "claimed", "succeeded", "failed")
+    for row in tx.connection.execute(
+        taken.values(state="unknown", settled_at=tx.now).returning(*_TOLD)
+    ).all():
+        receipts.settled(tx, row, "unknown", None)
+
+
 def abandon_claims(tx: Tx, run_id: RunId) -> None:
     """The run ends while somebody acts: every claim has an outcome, if only `unknown`."""
     held = update(effects).where(effects.c.run_id == run_id, effects.c.state == "claimed")

@@ -1,11 +1,12 @@
 """Bodies of the box ports: a workspace made or rebuilt, its tree saved after a step, given back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Connection
 from temporalio import activity
 
+from capabilities.egress import granted
 from capabilities.placing import placing
 from capabilities.verdict import PolicyQuestion
 from protocol.capability import CapabilitySnapshot
@@ -15,7 +16,8 @@ from protocol.event import TargetLostEvent, TargetMaterialized
 from protocol.ids import BoxId, RunId, fresh
 from protocol.noun import JSONObject
 from protocol.target import BoxPlace, BoxSpec
-from records import boxes, budgets, effects, snapshots, steps, tool_executions
+from protocol.tool import ToolExecution
+from records import boxes, budgets, effects, egress, snapshots, steps, tool_executions
 from records.blobs import BlobStore
 from records.database import Database
 from records.logs import logger
@@ -25,6 +27,7 @@ from targets.forge.forges import Forges
 from targets.images import resolve_image
 from targets.posture import fallen
 from targets.target import Host, Target
+from worker.egress.control import Opened
 from worker.faults import ending_for, for_retry
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns, asker_of
@@ -55,6 +58,7 @@ class Boxes(ports.Boxes):
         gate: RunGate,
         forges: Forges,
         entries: Callable[[str], TargetEntry],
+        open_door: Callable[[BoxId], Awaitable[Opened]],
     ) -> None:
         self._database = database
         self._writer = writer
@@ -65,6 +69,7 @@ class Boxes(ports.Boxes):
         self._gate = gate
         self._forges = forges
         self._entries = entries
+        self._open_door = open_door
         self._blobs: BlobStore = database.blobs
 
     @activity.defn(name="materialize")
@@ -104,8 +109,11 @@ class Boxes(ports.Boxes):
             raise TargetLost("run.ended", "the run has ended")
         place: BoxPlace | None = None
         try:
-            place = await self._host.create(spec, box_id)
-            return await self._furnish(known, box_id, name, place)
+            door = await self._open_door(box_id) if granted(known.snapshot) else None
+            place = await self._host.create(
+                spec.model_copy(update={"door": door.door if door else ""}), box_id
+            )
+            return await self._furnish(known, box_id, name, place, door)
         except (Fault, asyncio.CancelledError):
             await asyncio.shield(self._discard(run_id, box_id, place))
             raise
@@ -127,7 +135,9 @@ class Boxes(ports.Boxes):
         except Forbidden as refusal:
             raise Unavailable(refusal.code, refusal.message) from refusal
 
-    async def _furnish(self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace) -> Placing:
+    async def _furnish(
+        self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace, door: Opened | None
+    ) -> Placing:
         """A box that lacks a wall is given up. The work tree goes in before the box is told of: whoever
         sees it, sees it whole."""
         run_id = known.record.run.id
@@ -142,6 +152,7 @@ class Boxes(ports.Boxes):
             "image": place.image_digest,
             "container": await self._host.inspect(place),
             "posture": posture,
+            **({"egress_authority": door.authority} if door else {}),
         }
 
         def unit(tx: Tx) -> int | None:
@@ -252,7 +263,8 @@ def _seeded(snapshot: CapabilitySnapshot) -> str | None:
 
 def _run_anew(tx: Tx, run_id: RunId) -> None:
     """What the open step did in the lost box, and was not saved, is undone with it: its workspace calls are
-    new attempts."""
+    new attempts, but for a command that may have changed something outside: that is for a person to tell."""
+    former = boxes.of_run(tx.connection, run_id)[-2]
     saved = boxes.last_tree(tx.connection, run_id)
     for step in steps.list_steps(tx.connection, run_id):
         if step.status != "running":
@@ -262,4 +274,14 @@ def _run_anew(tx: Tx, run_id: RunId) -> None:
             is_safe = saved_at and execution.completed_at and execution.completed_at <= saved_at
             if execution.effect == "workspace" and execution.source == "target" and not is_safe:
                 tool_executions.reopen(tx, execution.id)
-                effects.undo(tx, execution.id)
+                if _went_out(tx, former.id, execution):
+                    effects.doubt(tx, execution.id)
+                else:
+                    effects.undo(tx, execution.id)
+
+
+def _went_out(tx: Tx, box: BoxId, execution: ToolExecution) -> bool:
+    began = execution.started_at
+    if execution.tool != "bash" or began is None:
+        return False
+    return egress.may_have_changed(tx.connection, execution.run_id, box, began)

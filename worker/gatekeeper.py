@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from capabilities.arguments import check_arguments
+from capabilities.egress import outward
 from capabilities.envelope import Act as Facts
 from capabilities.envelope import envelope_of
 from capabilities.gate import Allow, Ask, Deny, ToolCallFacts, gate, question_for
@@ -71,7 +72,7 @@ class Gatekeeper:
             answer = Deny(rule=denied.rule, reason=denied.reason)
             return ruled(answer, facts, policy.digest, None, None)
         through = resource_of(known.snapshot, grant, execution.arguments)
-        asker = acting(grant, through)
+        asker = outward(known.snapshot, acting(grant, through))
         question = question_for(
             known.snapshot,
             asker,

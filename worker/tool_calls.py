@@ -105,6 +105,10 @@ class ToolCalls(ports.ToolCalls):
             return await self._answered(known, standing, standing.checkpoint, stop)
         if standing.effect is not None and standing.effect.state == "claimed":
             return await self._do(known, standing, standing.prepared or Prepared(), None, stop)
+        if standing.effect is not None and standing.effect.state == "unknown":  # lost with its box
+            return await self._asking.outcome_unknown(
+                known, _doing(known, execution, None), standing.effect.epoch
+            )
         return await self._begin(known, standing, stop)
 
     async def _begin(self, known: KnownRun, standing: Standing, stop: asyncio.Event) -> ActResult:

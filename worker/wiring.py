@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import Client
@@ -46,6 +47,8 @@ from worker.asking import Asking
 from worker.boxes import Boxes
 from worker.counting_acts import Counting
 from worker.courier import Courier
+from worker.egress.control import open_door
+from worker.egress_source import EgressSource
 from worker.failpoints import Failpoints
 from worker.gatekeeper import Gatekeeper
 from worker.heads import Heads
@@ -159,7 +162,8 @@ class Parts:
         places = Places(database, host)
         vaults = VaultSource(Vaults(config.vaults, base_dir, settings.data, self.mcp), catalogue)
         skill_source = SkillSource(database, writer, places, catalogue)
-        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source, vaults])
+        egress = EgressSource(config.egress)
+        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source, vaults, egress])
         policy = policy_of(config.policies.files, base_dir)
         candidate = policy_of(config.policies.shadow, base_dir) if config.policies.shadow else None
         shadow = Shadow(database, writer, candidate)
@@ -205,13 +209,15 @@ class Parts:
             writer, known, gatekeeper, workbench, inflight, asking, labels, safety, failpoints
         )
 
+        door = partial(open_door, settings.data)
+
         def entry(name: str) -> TargetEntry:
             found = config.targets.get(name)
             if found is None:
                 raise InvalidRequest("target.unknown", f"there is no target {name!r}", param="target.name")
             return found
 
-        self.boxes = Boxes(database, writer, known, places, inflight, host, gate, forges, entry)
+        self.boxes = Boxes(database, writer, known, places, inflight, host, gate, forges, entry, door)
 
     def main_worker(self, client: Client) -> Worker:
         """Workflows, and everything that needs no box."""

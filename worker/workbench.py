@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from capabilities.catalogue import ASK_USER
+from capabilities.egress import environment
 from capabilities.envelope import advisory
 from capabilities.render import render
 from protocol.checkpoint import Envelope
@@ -84,7 +85,8 @@ class Workbench:
 
     def _environment(self, known: KnownRun) -> dict[str, str]:
         target = known.record.run.target
-        return self._environments.get(target.name, {}) if target else {}
+        own = self._environments.get(target.name, {}) if target else {}
+        return {**own, **environment(known.snapshot)}
 
 
 class Nothing:

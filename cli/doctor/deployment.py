@@ -12,12 +12,14 @@ from cli.doctor.check import Check, good, missing, weak
 from cli.home import Home
 from protocol.config import Config
 from protocol.config_text import parse_config
+from protocol.egress import EgressEntry
 from protocol.errors import Fault
 from protocol.secret import SecretRef
 from providers.registry import Registry
 from records.database import Database
 from records.secrets import Secrets
 
+_NEAR = ("localhost:", "127.", "0.0.0.0:", "169.254.")
 _POSTGRES = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -30,6 +32,7 @@ def look(home: Home, config: Config, base: Path, database_url: str | None) -> It
         if path.exists():
             yield _closed(path.name, path)
     yield from _secrets(home, config)
+    yield from _egress(config.egress, base)
     yield _models(home, config, base)
     yield from _database(home, database_url)
 
@@ -61,6 +64,10 @@ def _secrets(home: Home, config: Config) -> Iterator[Check]:
     references: list[tuple[str, SecretRef]] = [
         *((f"key of {name}", one.api_key_ref) for name, one in config.providers.items() if one.api_key_ref),
         *((f"token of {name}", one.tokenRef) for name, one in config.forges.items()),
+        *(
+            (f"credential {name}", one.valueRef)
+            for name, one in (config.egress or EgressEntry()).credentials.items()
+        ),
     ]
     secrets = Secrets(home.root, os.environ)
     for name, reference in references:
@@ -73,6 +80,19 @@ def _secrets(home: Home, config: Config) -> Iterator[Check]:
             yield _closed(name, home.root / reference.name)
         else:
             yield good(name, f"{reference.kind}:{reference.name}")
+
+
+def _egress(entry: EgressEntry | None, base: Path) -> Iterator[Check]:
+    if entry is None:
+        return
+    if entry.ca is not None and not (base / entry.ca).is_file():
+        yield missing("egress", f"{base / entry.ca} is not there", "put the authorities there, or drop `ca`")
+    near = [pair for pair in entry.allow_private if pair.startswith(_NEAR)]
+    if near:
+        told = f"boxes may be granted this machine itself: {', '.join(near)}"
+        yield weak("egress", told, "take it out of `allow_private`")
+    else:
+        yield good("egress", "the proxy runs beside the workers")
 
 
 def _models(home: Home, config: Config, base: Path) -> Check:

@@ -1,4 +1,4 @@
-"""The three programs of one machine, and when they are ready."""
+"""The programs of one machine, and when they are ready."""
 
 import asyncio
 import json
@@ -71,6 +71,10 @@ def temporal(place: Place) -> Program:
 
 def worker(place: Place) -> Program:
     return Program("worker", (sys.executable, "-m", "worker.main"), _environment(place), grace=20)
+
+
+def egress(place: Place) -> Program:
+    return Program("egress", (sys.executable, "-m", "worker.egress.main"), _environment(place), grace=5)
 
 
 def gateway(place: Place) -> Program:

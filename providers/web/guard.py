@@ -61,6 +61,10 @@ class Guard:
 
     async def address(self, host: str, port: int) -> str:
         """The address to dial for a host. Raises Refused where it has none or any of them is not public."""
+        return (await self.addresses(host, port))[0]
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """All that may be dialled, the likeliest first."""
         try:
             found = [ip_address(text) for text in await self._resolve(host, port)]
         except (OSError, ValueError, UnicodeError) as error:
@@ -74,4 +78,4 @@ class Guard:
                         "web.address_refused",
                         f"{host[:200]!r} is at {address}, which is not a public address",
                     )
-        return str(found[0])
+        return [str(address) for address in found]

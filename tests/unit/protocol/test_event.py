@@ -25,7 +25,7 @@ call.started response.delta thinking.delta call.attempt_voided call.completed ca
 tool_execution.requested tool_execution.denied tool_execution.started tool_execution.output
 tool_execution.completed checkpoint.opened checkpoint.decided checkpoint.expired checkpoint.cancelled
 checkpoint.redeemed checkpoint.revoked checkpoint.deferred input.received run.interrupted run.waiting
-run.resumed subrun.started subrun.completed run.completed run.failed run.cancelled run.timed_out
+egress.denied run.resumed subrun.started subrun.completed run.completed run.failed run.cancelled run.timed_out
 """
 
 
