@@ -34,7 +34,7 @@ check: $(STAMP) ## Format, lint, types, import rules, shape and fast tests
 
 test: ## Set up, then run every test
 	tools/setup --for-tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: ## Set up, then run the long counts: hours, for before a release
 	tools/setup --for-tests
