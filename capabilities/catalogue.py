@@ -8,6 +8,7 @@ from capabilities.catalogue_vaults import vault_tools
 from capabilities.catalogue_web import web_tools
 from capabilities.offer import Missing, Offer, Offered
 from capabilities.resources import skill_tools
+from protocol.artifact import MOST_BYTES
 from protocol.capability import Capability, ClientToolCapability, ToolCapability, label
 from protocol.digest import digest
 from protocol.noun import JSON, JSONObject
@@ -93,7 +94,7 @@ class Catalogue:
         return tuple(self._tools[name] for name in self.names())
 
 
-WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep")
+WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep", "save_artifact")
 FORGE_TOOLS = ("git_push", "open_pull_request")
 ASK_USER = "ask_user"
 
@@ -223,6 +224,19 @@ def _workspace() -> tuple[ToolDefinition, ...]:
             },
             source="target",
             effect="read_only",
+        ),
+        _tool(
+            "save_artifact",
+            "Keep a file of the workspace beside the run, for the person who reads it: a report, a "
+            "picture, a build. It is kept as it is now; a later change of the file changes nothing. At most "
+            f"{MOST_BYTES // 1024 // 1024} MiB. Code does not belong here: it goes into a commit.",
+            {
+                "path": _text(_PATH, minLength=1),
+                "name?": _text("What to call it. Default: the file's own name.", minLength=1, maxLength=200),
+                "media_type?": _text("Such as text/html. Default: what the name's ending says."),
+            },
+            source="target",
+            effect="idempotent_write",
         ),
     )
 

@@ -64,6 +64,10 @@ class Client:
     def get(self, path: str, **query: str | int | None) -> JSONObject:
         return self._json("GET", path, query=query)
 
+    def download(self, path: str) -> bytes:
+        """The bytes of an answer that is no JSON."""
+        return self._send("GET", path).content
+
     def post(self, path: str, body: Body | None = None) -> JSONObject:
         """Repeating is safe: every request has an Idempotency-Key of its own."""
         return self._json("POST", path, body=body or {}, headers={"Idempotency-Key": uuid.uuid4().hex})
@@ -141,6 +145,18 @@ class Client:
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> JSONObject:
+        answer = self._send(method, path, query=query, body=body, headers=headers)
+        return answer.json() if answer.content else {}
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
         asked = {key: value for key, value in (query or {}).items() if value is not None}
         request = self._http.build_request(method, path, params=asked, json=body, headers=headers or {})
         try:
@@ -153,7 +169,7 @@ class Client:
             raise Unreachable(self.url, str(error) or type(error).__name__) from error
         if answer.status_code >= 400:
             raise refusal(answer)
-        return answer.json() if answer.content else {}
+        return answer
 
 
 def given(**fields: object) -> dict[str, object]:

@@ -46,6 +46,7 @@ COMMANDS = {
     "show": Entry("cli.runs:show", "Show one run: its state, its tools and what it waits for."),
     "watch": Entry("cli.runs:watch", "Follow a run's events until it ends."),
     "diff": Entry("cli.runs:diff", "Show what a run changed in its workspace."),
+    "artifacts": Entry("cli.artifacts:artifacts", "List what a run kept, or fetch one of it."),
     "send": Entry("cli.steer:send", "Say something to a running agent."),
     "interrupt": Entry("cli.steer:interrupt", "Stop what a run does just now; it goes on afterwards."),
     "cancel": Entry("cli.steer:cancel", "End a run."),

@@ -26,7 +26,7 @@ _COLUMNS = {
     "STEPS": "step_count",
     "CREATED": "created_at",
 }
-WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep")
+WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep", "save_artifact")
 
 
 @dataclass(frozen=True)

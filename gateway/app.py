@@ -5,6 +5,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway import (
+    artifacts,
     budgets,
     checkpoints,
     client_tools,
@@ -57,6 +58,7 @@ def build(gateway: Gateway, *, open_house: bool = False) -> ASGIApp:
         run_views,
         safety,
         trees,
+        artifacts,
         client_tools,
         stop_all,
         health,

@@ -17,7 +17,7 @@ _PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("/v1/ws", ("GET",)),
     ("/v1/sessions/{session_id:path}/events", ("GET",)),
     *((f"/v1/sessions/{{session_id:path}}:{verb}", ("POST",)) for verb in ("branch", "snapshot", "compact")),
-    *((f"/v1/runs/{{run_id}}/{part}", ("GET",)) for part in ("artifacts", "trace")),
+    ("/v1/runs/{run_id}/trace", ("GET",)),
 )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from protocol.block import Block
 from protocol.checkpoint import CheckpointKind, DecisionVerb
 from protocol.errors import ErrorBody
-from protocol.ids import CallId, CheckpointId, PrincipalId, RunId, SnapshotId, ToolExecutionId
+from protocol.ids import ArtifactId, CallId, CheckpointId, PrincipalId, RunId, SnapshotId, ToolExecutionId
 from protocol.inbox import InterruptBehavior
 from protocol.noun import JSONObject, Noun
 from protocol.run import HarnessChoice, StopReason, TargetChoice
@@ -175,6 +175,16 @@ class EgressDenied(Noun):
     path: str | None = None
 
 
+class ArtifactSaved(Noun):
+    type: Literal["artifact.saved"] = "artifact.saved"
+    artifact_id: ArtifactId
+    tool_execution_id: ToolExecutionId
+    name: str
+    media_type: str
+    size: int
+    digest: str
+
+
 class CheckpointOpened(Noun):
     type: Literal["checkpoint.opened"] = "checkpoint.opened"
     checkpoint_id: CheckpointId
@@ -302,6 +312,7 @@ EventBody = Annotated[
     | ToolOutput
     | ToolCompleted
     | EgressDenied
+    | ArtifactSaved
     | CheckpointOpened
     | CheckpointDecided
     | CheckpointExpired

@@ -18,6 +18,7 @@ CheckpointId = NewType("CheckpointId", str)
 SnapshotId = NewType("SnapshotId", str)
 BlockId = NewType("BlockId", str)
 BoxId = NewType("BoxId", str)
+ArtifactId = NewType("ArtifactId", str)
 
 PREFIXES = {
     "org_": OrgId,
@@ -32,6 +33,7 @@ PREFIXES = {
     "capsnap_": SnapshotId,
     "blk_": BlockId,
     "box_": BoxId,
+    "art_": ArtifactId,
     "req_": str,
 }
 

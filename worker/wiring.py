@@ -75,7 +75,7 @@ from worker.tool_calls import ToolCalls
 from worker.vault_source import VaultSource
 from worker.vaults import Vaults
 from worker.web_acts import web_acts
-from worker.workbench import RecordedOutput, Workbench
+from worker.workbench import Workbench
 from workflows.look import LookWorkflow
 from workflows.run import RunWorkflow
 from workflows.signatures import DEPLOYMENT, WORKER_QUEUE, host_queue
@@ -178,8 +178,8 @@ class Parts:
         workbench = Workbench(
             places,
             forges,
-            database.blobs,
-            RecordedOutput(database, writer),
+            database,
+            writer,
             {**web_acts(config, secrets.resolve, base_dir), **counting},
             {name: entry.env for name, entry in config.targets.items()},
             sources,

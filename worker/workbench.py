@@ -13,17 +13,17 @@ from protocol.ids import RunId
 from protocol.target import Offsets
 from protocol.tool import ToolExecution
 from records import tool_executions
-from records.blobs import BlobStore
 from records.database import Database
 from records.writer import Writer
 from targets.forge.forges import Forges
 from targets.target import Target
 from worker.act import Act, Doing, Prepared, Result, failure
+from worker.artifact_acts import Keeping
 from worker.forge_acts import Hand
 from worker.known_runs import KnownRun
 from worker.places import Places
 from worker.sources import Sources
-from worker.workspace_acts import Files, OutputLog, Shell
+from worker.workspace_acts import Files, Shell
 
 FILE_TOOLS = frozenset({"read_file", "write_file", "edit_file", "glob", "grep"})
 
@@ -35,16 +35,18 @@ class Workbench:
         self,
         places: Places,
         forges: Forges,
-        blobs: BlobStore,
-        output: OutputLog,
+        database: Database,
+        writer: Writer,
         native: Mapping[str, Act],
         environments: dict[str, dict[str, str]],
         sources: Sources,
     ) -> None:
         self._places = places
         self._forges = forges
-        self._blobs = blobs
-        self._output = output
+        self._database = database
+        self._writer = writer
+        self._blobs = database.blobs
+        self._output = RecordedOutput(database, writer)
         self._native = native
         self._environments = environments
         self._sources = sources
@@ -64,6 +66,8 @@ class Workbench:
             return Shell(target, self._output, self._environment(known))
         if execution.source == "target" and execution.tool in FILE_TOOLS:
             return Files(target)
+        if execution.source == "target" and execution.tool == "save_artifact":
+            return Keeping(target, self._database, self._writer)
         if execution.source == "native" and execution.tool in self._native:
             return self._native[execution.tool]
         if execution.source == "client" or self.is_question(execution):

@@ -3,6 +3,7 @@
 from alembic import context
 
 from records import (
+    artifact_tables,
     budget_tables,
     memory_tables,
     policy_tables,
@@ -17,6 +18,7 @@ from records import (
 from records.tables import metadata
 
 KNOWN = (
+    artifact_tables,
     safety_tables,
     taint_tables,
     budget_tables,

@@ -30,6 +30,7 @@ def upgrade() -> None:
     policy_differences()
     receipts()
     webhooks()
+    artifacts()
 
 
 def evidence() -> None:
@@ -301,3 +302,23 @@ def webhooks() -> None:
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
     )
+
+
+def artifacts() -> None:
+    """Files that runs kept."""
+    op.create_table(
+        "artifacts",
+        *texts("id", "run_id", "session_id", "tool_execution_id", "name", "path", "media_type"),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        *texts("digest"),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_artifacts_run_id_runs"),
+        sa.ForeignKeyConstraint(
+            ["tool_execution_id"],
+            ["tool_executions.id"],
+            name="fk_artifacts_tool_execution_id_tool_executions",
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_artifacts"),
+        sa.UniqueConstraint("tool_execution_id", name="uq_artifacts_tool_execution_id"),
+    )
+    op.create_index("ix_artifacts_run_id_id", "artifacts", ["run_id", "id"])

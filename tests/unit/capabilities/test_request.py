@@ -23,7 +23,7 @@ def names(*capabilities: Capability, repository: bool = False) -> list[str]:
     return [one.name for one in asked if isinstance(one, ToolCapability | ClientToolCapability)]
 
 
-STANDARD = ["bash", "read_file", "write_file", "edit_file", "glob", "grep", "ask_user"]
+STANDARD = ["bash", "read_file", "write_file", "edit_file", "glob", "grep", "save_artifact", "ask_user"]
 
 
 def test_a_workspace_without_a_named_tool_gets_the_standard_ones() -> None:

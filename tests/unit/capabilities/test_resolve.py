@@ -64,6 +64,7 @@ def test_a_hosted_coding_run_gets_its_tools_and_asks_before_anything_leaves() ->
         grant("edit_file", "auto", "default.workspace"),
         grant("glob", "auto", "default.read"),
         grant("grep", "auto", "default.read"),
+        grant("save_artifact", "auto", "default.artifacts"),
         grant("ask_user", "auto", "default.read"),
         grant("git_push", "ask", "default.outward"),
         grant("open_pull_request", "ask", "default.outward"),

@@ -23,7 +23,8 @@ OF_THE_CONTRACT = """\
 run.created run.started capability.resolved target.materialized target.lost step.started step.completed
 call.started response.delta thinking.delta call.attempt_voided call.completed call.failed
 tool_execution.requested tool_execution.denied tool_execution.started tool_execution.output
-tool_execution.completed checkpoint.opened checkpoint.decided checkpoint.expired checkpoint.cancelled
+tool_execution.completed artifact.saved checkpoint.opened checkpoint.decided checkpoint.expired
+checkpoint.cancelled
 checkpoint.redeemed checkpoint.revoked checkpoint.deferred input.received run.interrupted run.waiting
 egress.denied run.resumed subrun.started subrun.completed run.completed run.failed run.cancelled run.timed_out
 """
