@@ -1,7 +1,10 @@
 """Faults on their way into a workflow: what may pass is retried, what will not is an answer."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError
 
 from harness.state import Ending
@@ -28,3 +31,17 @@ def ending_for(fault: Fault) -> Ending:
         message=fault.message,
         param=fault.param,
     )
+
+
+def discreet(redact: Callable[[str], str]) -> type[DefaultFailureConverter]:
+    """How failures are told to the engine: without secrets, for histories are kept and shown."""
+
+    class Discreet(DefaultFailureConverter):
+        def to_failure(
+            self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+        ) -> None:
+            super().to_failure(exception, payload_converter, failure)
+            failure.message = redact(failure.message)
+            failure.stack_trace = redact(failure.stack_trace)
+
+    return Discreet

@@ -108,10 +108,12 @@ class Safety:
         return verdict
 
     async def result(self, known: KnownRun, execution: ToolExecution, result: Result) -> Result:
-        """A result as the model may see it: labelled where something was found, withheld where blocked."""
+        """A result as the model may see it: labelled where something was found, withheld where blocked; a
+        secret of ours that somebody echoes is found, and masked all the same."""
         rules = await self.rules(known, "tool")
         subject = f"{execution.id}:result:{execution.attempt}"
         found = await self._look(known, "tool", rules, subject, result.text)
+        result = result.model_copy(update={"text": self._redact(result.text)})
         if found.disposition == "allow":
             return result
         if found.disposition == "block":

@@ -1,10 +1,10 @@
 """Sources: kinds of capability beyond the catalogue's tools, each with what it offers and how it acts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from capabilities.catalogue import Catalogue
-from capabilities.offer import Offered, Stock, shelf_mark
+from capabilities.offer import Missing, Offer, Offered, Stock, shelf_mark
 from protocol.capability import Capability, Grant
 from protocol.tool import ToolSource
 from records.run_record import RunRecord
@@ -35,7 +35,11 @@ class Source(Protocol):
 class Sources:
     """The sources of this process, over the catalogue."""
 
-    def __init__(self, catalogue: Catalogue, sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self, catalogue: Catalogue, sources: Sequence[Source] = (), redact: Callable[[str], str] = str
+    ) -> None:
+        """`redact` masks every secret that this process knows by value."""
+        self._redact = redact
         self._catalogue = catalogue
         self._of_kind = {kind: source for source in sources for kind in source.kinds}
         self._serving = {source.serves: source for source in sources}
@@ -46,8 +50,20 @@ class Sources:
         for capability in requested:
             source = self._of_kind.get(capability.kind)
             if source is not None:
-                fetched[shelf_mark(capability)] = await source.offers(record, capability)
+                offered = await source.offers(record, capability)
+                fetched[shelf_mark(capability)] = tuple(self._discreet(one) for one in offered)
         return Stock(self._catalogue, fetched)
+
+    def _discreet(self, offered: Offer | Missing) -> Offer | Missing:
+        """A definition that tells a secret of ours is not granted: models and people would read it."""
+        known = offered.model_dump_json()
+        clean = self._redact(known)
+        if clean == known:
+            return offered
+        if isinstance(offered, Missing):
+            return Missing.model_validate_json(clean)
+        reason = "its definition tells a secret of this installation"
+        return Missing(name=self._redact(offered.name), rule="secret.echoed", reason=reason)
 
     async def digest_now(self, known: KnownRun, grant: Grant) -> str | None:
         """A client tool's definition is the one in the request, so it never drifts."""

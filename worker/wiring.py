@@ -1,7 +1,9 @@
 """How the worker is put together: records, hosts, providers, and the bodies behind the ports."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -50,6 +52,7 @@ from worker.courier import Courier
 from worker.egress.control import open_door
 from worker.egress_source import EgressSource
 from worker.failpoints import Failpoints
+from worker.faults import discreet
 from worker.gatekeeper import Gatekeeper
 from worker.heads import Heads
 from worker.inflight import InFlight
@@ -112,7 +115,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
             engine=settings.docker_host,
         )
         stack.push_async_callback(host.close)
-        client = await connect(settings)
+        client = await connect(settings, secrets.redact)
         inflight = InFlight(settings.data / "worker", database, hints)
         inflight.open()
         parts = Parts(settings, config, secrets, base_dir, database, writer, registry, host, inflight)
@@ -163,7 +166,8 @@ class Parts:
         vaults = VaultSource(Vaults(config.vaults, base_dir, settings.data, self.mcp), catalogue)
         skill_source = SkillSource(database, writer, places, catalogue)
         egress = EgressSource(config.egress)
-        sources = Sources(catalogue, [McpSource(self.mcp, writer), memory, skill_source, vaults, egress])
+        kinds = [McpSource(self.mcp, writer), memory, skill_source, vaults, egress]
+        sources = Sources(catalogue, kinds, secrets.redact)
         policy = policy_of(config.policies.files, base_dir)
         candidate = policy_of(config.policies.shadow, base_dir) if config.policies.shadow else None
         shadow = Shadow(database, writer, candidate)
@@ -294,15 +298,16 @@ def policy_of(files: tuple[str, ...], base_dir: Path) -> Policy:
     return Policy.load([shipped(), *own])
 
 
-async def connect(settings: Settings) -> Client:
+async def connect(settings: Settings, redact: Callable[[str], str]) -> Client:
     """The engine may come up after us; wait for it a while."""
+    converter = replace(pydantic_data_converter, failure_converter_class=discreet(redact))
     async with asyncio.timeout(CONNECT_SECONDS):
         while True:
             try:
                 return await Client.connect(
                     settings.temporal_address,
                     namespace=settings.temporal_namespace,
-                    data_converter=pydantic_data_converter,
+                    data_converter=converter,
                 )
             except (RuntimeError, RPCError):
                 await asyncio.sleep(0.05)
