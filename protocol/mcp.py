@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from protocol.mcp_account import AccountEntry
 from protocol.noun import JSON, JSONObject, Noun
 from protocol.secret import SecretRef
 from protocol.tool import Effect
@@ -19,12 +20,21 @@ ProtocolVersion = Literal["2025-11-25", "2026-07-28"]
 
 
 class ClientCredentials(Noun):
-    """How we get tokens for a server: only ever from this one authorization server."""
+    """How we get tokens for a server: only ever from this one authorization server. We prove who we are with
+    a secret, or by what `client_key` (PEM) signs."""
 
     issuer: HttpUrl
     client_id: str
-    client_secret: SecretRef
+    client_secret: SecretRef | None = None
+    client_key: SecretRef | None = None
+    signing_algorithm: Literal["ES256", "RS256", "EdDSA"] = "ES256"
     scope: str | None = None
+
+    @model_validator(mode="after")
+    def _proves_one_way(self) -> "ClientCredentials":
+        if (self.client_secret is None) == (self.client_key is None):
+            raise ValueError("`client_secret` or `client_key`, one of them")
+        return self
 
 
 class McpServerEntry(Noun):
@@ -32,12 +42,13 @@ class McpServerEntry(Noun):
 
     `effects` says what each tool does to the world; what it does not name is `unknown`, whatever the server
     says of itself. A listing is believed for `recheck_ms`. An inner address is dialled only with
-    `private_network`, and only the one of `url` (and of `oauth.issuer`).
+    `private_network`, and only the one of `url` (and of a declared issuer).
     """
 
     url: HttpUrl
     auth: SecretRef | None = None
     oauth: ClientCredentials | None = None
+    account: AccountEntry | None = None
     effects: dict[str, Effect] = {}
     timeout_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 60_000
     recheck_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 5_000
@@ -46,12 +57,14 @@ class McpServerEntry(Noun):
 
     @model_validator(mode="after")
     def _fits(self) -> "McpServerEntry":
-        if self.url.startswith("http:") and not self.private_network:
+        issuers = [way.issuer for way in (self.oauth, self.account) if way is not None]
+        in_the_clear = any(one is not None and one.startswith("http:") for one in (self.url, *issuers))
+        if in_the_clear and not self.private_network:
             raise ValueError(
-                "`url` is an https address, unless `private_network` says that it is an inner one"
+                "`url` and `issuer` are https addresses, unless `private_network` says that they are inner"
             )
-        if self.auth is not None and self.oauth is not None:
-            raise ValueError("`auth` or `oauth`, not both")
+        if sum(way is not None for way in (self.auth, self.oauth, self.account)) > 1:
+            raise ValueError("`auth`, `oauth` or `account`, one of them")
         if "workspace" in self.effects.values():
             raise ValueError("`effects`: a tool of a server never acts in the workspace")
         return self

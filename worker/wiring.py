@@ -58,6 +58,7 @@ from worker.heads import Heads
 from worker.inflight import InFlight
 from worker.known_runs import KnownRuns
 from worker.looks import Looks
+from worker.mcp_accounts import run_accounts
 from worker.mcp_source import McpSource
 from worker.memory_source import MemorySource
 from worker.model_calls import ModelCalls
@@ -160,7 +161,11 @@ class Parts:
         counting = _counting(config, base_dir)
         absent = {} if config.search else without_search()
         catalogue = Catalogue(counting_definitions() if counting else (), absent)
-        self.mcp = Servers(config.mcp_servers, secrets.resolve)
+        self.mcp = Servers(
+            config.mcp_servers,
+            secrets.resolve,
+            bearers=run_accounts(config.mcp_servers, secrets, settings.data, database, writer),
+        )
         memory = MemorySource(_memory(config, secrets, database, writer), database)
         places = Places(database, host)
         vaults = VaultSource(Vaults(config.vaults, base_dir, settings.data, self.mcp), catalogue)

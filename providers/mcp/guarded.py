@@ -13,6 +13,9 @@ import httpx2
 from providers.web.guard import Resolve, is_public, system_resolve
 
 UNREACHED = -32990
+NOT_SENT = "rhone.not_sent"
+"""Where such an answer carries its reason, among its extensions."""
+
 MAX_RESPONSE = 1024 * 1024
 CONNECT_SECONDS = 10.0
 
@@ -46,20 +49,20 @@ class Guarded(httpx2.AsyncBaseTransport):
         scheme, host, port = origin_of(request.url)
         declared = (scheme, host, port) in self._declared
         if not declared and not (self._others and scheme == "https"):
-            return _unreached(request, f"{scheme}://{host}:{port} is not an address of this server")
+            return unreached(request, f"{scheme}://{host}:{port} is not an address of this server")
         try:
             addresses = list(dict.fromkeys(await self._resolve(host, port)))
             inner = [address for address in addresses if not is_public(ip_address(address))]
         except (OSError, ValueError):
-            return _unreached(request, f"{host} has no address")
+            return unreached(request, f"{host} has no address")
         if inner and not (declared and self._private):
-            return _unreached(request, f"{host} has the inner address {inner[0]}")
+            return unreached(request, f"{host} has the inner address {inner[0]}")
         for address in addresses:
             try:
                 return _small(request, await self._wire.handle_async_request(_pinned(request, address)))
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 continue
-        return _unreached(request, f"nobody answers at {host}:{port}")
+        return unreached(request, f"nobody answers at {host}:{port}")
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -115,8 +118,13 @@ class _Capped(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _unreached(request: httpx2.Request, reason: str) -> httpx2.Response:
+def unreached(request: httpx2.Request, reason: str) -> httpx2.Response:
+    """Our own answer to a request that nobody got."""
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": UNREACHED, "message": reason}}
     return httpx2.Response(
-        502, request=request, headers={"content-type": "application/json"}, content=json.dumps(body).encode()
+        502,
+        request=request,
+        headers={"content-type": "application/json"},
+        content=json.dumps(body).encode(),
+        extensions={NOT_SENT: reason},
     )

@@ -18,6 +18,7 @@ from protocol.secret import SecretRef
 from providers.mcp.guarded import CONNECT_SECONDS, Guarded
 
 if TYPE_CHECKING:
+    from providers.mcp.bearing import Bearers
     from providers.mcp.connection import Connection
 
 IDLE_SECONDS = 120.0
@@ -27,9 +28,15 @@ MOST_OPEN = 128
 class Servers:
     """A connection is of one run: what a server remembers of one is never shown to another."""
 
-    def __init__(self, entries: Mapping[str, McpServerEntry], secret: Callable[[SecretRef], str]) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, McpServerEntry],
+        secret: Callable[[SecretRef], str],
+        bearers: "Bearers | None" = None,
+    ) -> None:
         self._entries = entries
         self._secret = secret
+        self._bearers = bearers or NoAccounts()
         self._open: dict[tuple[RunId, str], Connection] = {}
         if entries:
             importlib.import_module("providers.mcp.connection")
@@ -43,15 +50,18 @@ class Servers:
         return found
 
     async def connection(self, run_id: RunId, name: str) -> "Connection":
-        """The run's session with a server, opened where there is none. Raises Unavailable."""
+        """The run's session with a server, opened where there is none. Raises Unavailable, and Refused where
+        the server is called with accounts and the run's principal has none."""
         from providers.mcp.connection import Connection
 
         entry, key = self.entry(name), (run_id, name)
+        if entry.account is not None:
+            await self._bearers.token(run_id, name)
         async with self._opening:
             await self._make_room()
             found = self._open.get(key)
             if found is None or not found.alive:
-                found = self._open[key] = Connection(name, entry, self._client(entry))
+                found = self._open[key] = Connection(name, entry, self._client(run_id, name, entry))
         await found.opened()
         return found
 
@@ -67,16 +77,28 @@ class Servers:
             if not connection.alive or idle > IDLE_SECONDS or (place < spare and idle > 0):
                 await self._open.pop(key).close()
 
-    def _client(self, entry: McpServerEntry) -> httpx2.AsyncClient:
+    def _client(self, run_id: RunId, name: str, entry: McpServerEntry) -> httpx2.AsyncClient:
         """Bearer and tokens go to the declared origins alone; with an issuer there is metadata elsewhere."""
+        from providers.mcp.bearing import Bearing
         from providers.mcp.tokens import credentials
 
         oauth = entry.oauth
         declared = [entry.url, *([oauth.issuer] if oauth else [])]
+        guarded = Guarded(declared, private=entry.private_network, others=oauth is not None)
         return httpx2.AsyncClient(
-            transport=Guarded(declared, private=entry.private_network, others=oauth is not None),
+            transport=Bearing(guarded, self._bearers, run_id, name) if entry.account else guarded,
             headers={"authorization": f"Bearer {self._secret(entry.auth)}"} if entry.auth else {},
             auth=credentials(entry.url, oauth, self._secret) if oauth else None,
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=entry.timeout_ms / 1000),
             trust_env=False,
         )
+
+
+class NoAccounts:
+    """Where nobody has an account anywhere."""
+
+    async def token(self, run_id: RunId, server: str, stale: str | None = None) -> str:
+        raise Refused("mcp.not_connected", f"nobody is connected to the MCP server {server!r} here")
+
+    async def want(self, run_id: RunId, server: str, scope: str) -> str:
+        return f"it asks for {scope!r}, which nobody has agreed to"

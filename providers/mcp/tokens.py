@@ -3,7 +3,11 @@
 from collections.abc import Callable
 
 from mcp.client.auth import TokenStorage
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 from protocol.mcp import ClientCredentials
@@ -32,12 +36,28 @@ class Tokens(TokenStorage):
 
 def credentials(
     url: str, declared: ClientCredentials, secret: Callable[[SecretRef], str]
-) -> ClientCredentialsOAuthProvider:
-    return ClientCredentialsOAuthProvider(
+) -> ClientCredentialsOAuthProvider | PrivateKeyJWTOAuthProvider:
+    if declared.client_secret is not None:
+        return ClientCredentialsOAuthProvider(
+            server_url=url,
+            storage=Tokens(),
+            client_id=declared.client_id,
+            client_secret=secret(declared.client_secret),
+            scope=declared.scope,
+            issuer=declared.issuer,
+        )
+    assert declared.client_key is not None
+    signed = SignedJWTParameters(
+        issuer=declared.client_id,
+        subject=declared.client_id,
+        signing_algorithm=declared.signing_algorithm,
+        signing_key=secret(declared.client_key),
+    )
+    return PrivateKeyJWTOAuthProvider(
         server_url=url,
         storage=Tokens(),
         client_id=declared.client_id,
-        client_secret=secret(declared.client_secret),
+        assertion_provider=signed.create_assertion_provider(),
         scope=declared.scope,
         issuer=declared.issuer,
     )

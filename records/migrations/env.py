@@ -5,6 +5,7 @@ from alembic import context
 from records import (
     artifact_tables,
     budget_tables,
+    mcp_tables,
     memory_tables,
     policy_tables,
     receipt_tables,
@@ -22,6 +23,7 @@ KNOWN = (
     safety_tables,
     taint_tables,
     budget_tables,
+    mcp_tables,
     memory_tables,
     policy_tables,
     receipt_tables,

@@ -1,9 +1,12 @@
-"""Budgets of time, and webhooks whose secrets are sealed: one function a noun."""
+"""Budgets of time, sealed secrets of webhooks, accounts at MCP servers: one function a noun."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context, op
 
 from protocol.errors import InvalidRequest
+from records.columns import Instant
 from records.seal import Seal
 
 revision = "0003"
@@ -15,6 +18,7 @@ depends_on = None
 def upgrade() -> None:
     budgets()
     webhooks()
+    mcp_accounts()
 
 
 def budgets() -> None:
@@ -48,3 +52,27 @@ def webhooks() -> None:
         this = (hooks.c.project_id == hook.project_id, hooks.c.name == hook.name)
         connection.execute(sa.update(hooks).where(*this).values(sealed=sealed))
     op.drop_column("webhooks", "secret")
+
+
+def mcp_accounts() -> None:
+    """The accounts of principals at MCP servers, and what waits for a code."""
+    op.create_table(
+        "mcp_accounts",
+        *texts("org_id", "project_id", "principal_id", "server", "url", "issuer", "sealed"),
+        *(sa.Column(name, sa.Text(), nullable=True) for name in ("scope", "wanted_scope")),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("claimed_until", Instant(), nullable=True),
+        sa.Column("connected_at", Instant(), nullable=False),
+        *(sa.Column(name, Instant(), nullable=True) for name in ("expires_at", "ended_at")),
+        sa.PrimaryKeyConstraint("project_id", "principal_id", "server", name="pk_mcp_accounts"),
+    )
+    op.create_table(
+        "mcp_authorizations",
+        *texts("state_digest", "org_id", "project_id", "principal_id", "server", "sealed"),
+        sa.Column("expires_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("state_digest", name="pk_mcp_authorizations"),
+    )
+
+
+def texts(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, sa.Text(), nullable=False) for name in names]
