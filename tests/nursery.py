@@ -58,7 +58,7 @@ def _serve() -> None:
     run = {"worker": worker.main.run, "gateway": gateway.main.run}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are nobody's to bury
     gc.freeze()
-    while line := os.read(0, 1 << 20):
+    while line := sys.stdin.buffer.readline():
         order = json.loads(line)
         pid = os.fork()
         if not pid:

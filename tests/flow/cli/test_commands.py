@@ -58,7 +58,7 @@ async def test_an_act_that_waits_is_changed_and_asks_anew(up: Up) -> None:
         asked = [one["id"] for one in up.json("checkpoints", "--run", run_id) if one["id"] != first]
         return asked[0] if asked else None
 
-    second = await until(second_one, 30, "it does not ask again")
+    second = await until(second_one, 60, "it does not ask again")
     assert second is not None
     assert "release 8" in up.say("approve", second, "--yes")
     told = await up.when(run_id, "completed")

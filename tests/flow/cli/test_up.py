@@ -51,9 +51,9 @@ async def test_what_dies_is_started_again_and_the_run_goes_on(up: Up, name: str)
     (checkpoint,) = (await up.when(run_id, "waiting"))["waiting_for"]["checkpoint_ids"]
     before = up.pids()
     os.kill(before[name], signal.SIGKILL)
-    await until(lambda: up.pids().get(name, before[name]) != before[name], 20, f"no new {name}")
+    await until(lambda: up.pids().get(name, before[name]) != before[name], 60, f"no new {name}")
     await until(
-        lambda: up.rhone("approve", checkpoint, "--yes").returncode == 0, 30, "the approval is not taken"
+        lambda: up.rhone("approve", checkpoint, "--yes").returncode == 0, 60, "the approval is not taken"
     )
     assert (await up.when(run_id, "completed"))["stop_reason"] == "end_turn"
     assert {other: pid for other, pid in up.pids().items() if other != name} == {
@@ -66,7 +66,7 @@ async def test_its_children_die_with_it_and_the_next_one_goes_on(own: Up) -> Non
     (checkpoint,) = (await own.when(run_id, "waiting"))["waiting_for"]["checkpoint_ids"]
     pids = own.pids()
     own.kill()
-    await until(lambda: all(is_gone(pid) for pid in pids.values()), 5, "children are left")
+    await until(lambda: all(is_gone(pid) for pid in pids.values()), 60, "children are left")
     own.start()
     own.say("approve", checkpoint, "--yes")
     assert (await own.when(run_id, "completed"))["stop_reason"] == "end_turn"
