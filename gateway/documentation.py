@@ -12,6 +12,7 @@ from gateway.client_tools import ClientToolResult
 from gateway.errors import ErrorAnswer
 from gateway.grants import GrantBody
 from gateway.keys import KeyBody
+from gateway.mcp_accounts import AuthorizeBody, CallbackBody
 from gateway.memory import MemoryBody
 from gateway.policies import PolicyBody
 from gateway.principals import PrincipalBody, RolesBody
@@ -35,7 +36,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),
-    *(PolicyBody, GrantBody),
+    *(PolicyBody, GrantBody, AuthorizeBody, CallbackBody),
 )
 _COMMON = {
     "seq": {"type": "integer", "minimum": 1},
@@ -75,10 +76,13 @@ def _described(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["default"] = refusal
             if path.startswith("/v1/"):
                 operation["security"] = [{"key": []}]
-            if path.startswith("/v1/") and "requestBody" in operation:
+            if path.startswith("/v1/") and "requestBody" in operation and not path.endswith(_ONCE):
                 operation.setdefault("parameters", []).append(_KEY)
     return told
 
+
+_ONCE = (":authorize", ":callback")
+"""What is good once by itself, and never answered twice."""
 
 _KEY = {
     "name": "Idempotency-Key",

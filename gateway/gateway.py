@@ -13,6 +13,7 @@ from gateway.engine import Engine
 from gateway.feed import Feed
 from gateway.idempotency import Mutations
 from gateway.known_checkpoints import KnownCheckpoints
+from gateway.mcp_desk import McpDesk
 from gateway.metrics import Metrics
 from gateway.room import Room
 from gateway.starts import Starts
@@ -43,6 +44,7 @@ class Gateway:
     starts: Starts
     checkpoints: KnownCheckpoints
     memory: MemoryStore
+    mcp: McpDesk
     feed: Feed
     streams: Streams
     wakes: Wakes

@@ -17,6 +17,7 @@ from gateway.feed import Feed
 from gateway.gateway import Gateway
 from gateway.idempotency import Mutations
 from gateway.known_checkpoints import KnownCheckpoints
+from gateway.mcp_desk import McpDesk
 from gateway.metrics import Metrics
 from gateway.room import Room
 from gateway.rules import Rules
@@ -28,6 +29,7 @@ from protocol.config import Config
 from protocol.config_text import parse_config
 from protocol.errors import InvalidRequest, Unavailable
 from protocol.memory import MemoryStore
+from providers.mcp.accounts import Accounts
 from providers.memory_http import HttpMemory
 from providers.registry import Registry
 from records import principals, webhooks
@@ -35,7 +37,9 @@ from records.bus import bus_for
 from records.database import Database
 from records.keys import pepper_in
 from records.logs import logger
+from records.mcp_accounts import McpAccounts
 from records.memory import Memories
+from records.seal import Seal
 from records.secrets import Secrets
 from records.writer import Writer
 
@@ -62,6 +66,8 @@ async def opened(
         extra = counting_definitions() if config.counting_tools else ()
         admission = Admission(config, registry, Catalogue(extra))
         pepper = pepper_in(settings.data)
+        kept = McpAccounts(database, writer, Seal(pepper))
+        accounts = Accounts(config.mcp_servers, kept, secrets.resolve, secrets.mask)
         metrics, feed, wakes = Metrics(), Feed(database, hints), Wakes(engine)
         stack.push_async_callback(wakes.settle)
         stack.callback(feed.close)
@@ -92,6 +98,7 @@ async def opened(
             ),
             checkpoints=KnownCheckpoints(database),
             memory=_memory(config, secrets, database, writer),
+            mcp=McpDesk(config.mcp_servers, secrets.resolve, accounts),
             feed=feed,
             streams=Streams(feed, metrics, ping_s=ping_s),
             wakes=wakes,
