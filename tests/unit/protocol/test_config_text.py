@@ -9,7 +9,10 @@ from protocol.errors import InvalidRequest
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[vaults.wiki]\nkind = "docs"\n', "line 1: vaults.wiki: Value error, `path` or `server`, one of them"),
+        (
+            '[vaults.wiki]\nkind = "docs"\n',
+            "line 1: vaults.wiki: Value error, `path` or `server`, one of them",
+        ),
         (
             '\n[vaults.wiki]\nkind = "docs"\nserver = "wiki"\n',
             "line 4: vaults.wiki.server: there is no MCP server 'wiki'; declared are: none",
