@@ -1,7 +1,7 @@
 """Our client for the official conformance suite, which starts it with the address of a server of its own.
 
-`python -m tests.conformance.mcp_score` runs the suite. Where a scenario gives a client's id and secret, this
-stands in for the operator, who knows the issuer: it takes the one that the server names.
+`python -m tests.conformance.mcp_score` runs the suite. `mcp_person` stands in for the operator and for the
+person with the browser.
 """
 
 import asyncio
@@ -9,28 +9,24 @@ import json
 import logging
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
-
-import httpx2
 
 from protocol.errors import Fault
 from protocol.ids import RunId
-from protocol.mcp import ClientCredentials, McpServerEntry
+from protocol.mcp import NotDone
 from protocol.noun import JSONObject
-from protocol.secret import SecretRef
 from providers.mcp.servers import Servers
+from records.database import Database
+from records.hints import LocalHints
+from records.mcp_accounts import McpAccounts
+from records.seal import Seal
+from records.writer import Writer
+from tests.conformance.mcp_person import Person, declared
 
-SECRET = SecretRef(kind="env", name="SECRET")
-
-
-def declared(url: str, told: dict[str, Any]) -> McpServerEntry:
-    oauth = None
-    if "client_secret" in told:
-        address = httpx2.URL(url)
-        where = address.copy_with(path=f"/.well-known/oauth-protected-resource{address.path}")
-        issuer = httpx2.get(where, trust_env=False).json()["authorization_servers"][0]
-        oauth = ClientCredentials(issuer=issuer, client_id=told["client_id"], client_secret=SECRET)
-    return McpServerEntry(url=url, private_network=True, timeout_ms=20_000, oauth=oauth)
+MOST_AGREED = 3
+"""How often the person agrees anew where the server wants more, or another issuer."""
 
 
 def calls(told: dict[str, Any], listed: dict[str, Any]) -> list[tuple[str, JSONObject]]:
@@ -45,18 +41,53 @@ def calls(told: dict[str, Any], listed: dict[str, Any]) -> list[tuple[str, JSONO
     return [(name, known.get(name, {})) for name in listed]
 
 
+async def session(servers: Servers, told: dict[str, Any]) -> str | None:
+    """What a scenario's calls come to: the reason of the first one that the server turned down."""
+    connection = await servers.connection(RunId("run_suite"), "suite")
+    for name, arguments in calls(told, await connection.listing("tools")):
+        answer = await connection.call("tools", name, arguments, key=name, seconds=15)
+        if isinstance(answer, NotDone):
+            return answer.reason
+    return None
+
+
 async def main() -> None:
     logging.disable(logging.CRITICAL)
-    told = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
-    servers = Servers({"suite": declared(sys.argv[-1], told)}, lambda _: told["client_secret"])
-    try:
-        connection = await servers.connection(RunId("run_suite"), "suite")
-        for name, arguments in calls(told, await connection.listing("tools")):
-            await connection.call("tools", name, arguments, key="k", seconds=15)
-    except Fault as fault:
-        sys.exit(fault.message)
-    finally:
-        await servers.close()
+    url, told = sys.argv[-1], json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database.open(f"sqlite:///{folder}/rhone.db", Path(folder, "blobs"))
+        database.migrate()
+        writer = Writer(database, LocalHints())
+        person = Person(url, told, McpAccounts(database, writer, Seal(b"suite")))
+        try:
+            reason = await attempts(person, url, told)
+        finally:
+            writer.close()
+            database.close()
+    sys.exit(reason)
+
+
+async def attempts(person: Person, url: str, told: dict[str, Any]) -> str | None:
+    """Until the calls are done, or the person cannot agree, or has agreed too often; without an account once,
+    whatever the calls come to."""
+    reason: str | None = None
+    for agreed in range(MOST_AGREED + 1):
+        entry = declared(url, told)
+        servers = Servers({"suite": entry}, person.secret, bearers=person)
+        try:
+            turned_down = await session(servers, told)
+            reason = turned_down if entry.account else None
+        except Fault as fault:
+            reason = fault.message
+        finally:
+            await servers.close()
+        if reason is None or entry.account is None or agreed == MOST_AGREED:
+            break
+        try:
+            await person.connect()
+        except Fault as fault:
+            return fault.message
+    return reason
 
 
 if __name__ == "__main__":
