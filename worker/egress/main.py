@@ -74,6 +74,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         log.info("ready", folder=str(folder))
         await asyncio.wait([looking, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         looking.cancel()
+        if looking.done():
+            looking.result()
 
 
 async def _only(lock: int, stop: asyncio.Event) -> bool:

@@ -15,6 +15,8 @@ from capabilities.egress import (
     rules_of,
     title,
 )
+from capabilities.policy import Policy, shipped
+from capabilities.verdict import PolicyQuestion
 from protocol.capability import EgressCapability
 from protocol.egress import Binding, EgressEntry, EgressRule, GrantedEgress
 from protocol.errors import InvalidRequest
@@ -86,6 +88,19 @@ def test_the_name_of_a_grant_says_all_of_its_rule() -> None:
     assert title(EgressRule(host="a.test", scheme="http", port=8080, methods=())) == (
         "egress:nothing http://a.test:8080/**"
     )
+
+
+def test_a_command_of_a_box_that_reaches_out_asks_once_it_could_carry_secrets_to_strangers() -> None:
+    policy = Policy.load([shipped()])
+
+    def answer(attributes: dict[str, str], *labels: str) -> str:
+        question = {"principal": {"id": "prin_1"}, "tool": "bash", "source": "target", "effect": "workspace"}
+        asked = PolicyQuestion.model_validate({**question, "attributes": attributes, "labels": labels})
+        return policy.decide(asked).answer
+
+    assert answer({}, "private", "untrusted") == "allow"
+    assert answer({"egress": "granted"}, "private") == "allow"
+    assert answer({"egress": "granted"}, "private", "untrusted") == "ask"
 
 
 def test_only_reading_is_read_only() -> None:
