@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from capabilities.arguments import schema_fault
+from capabilities.mcp_launch import launch_digest
 from capabilities.offer import Missing, Offer
 from protocol.capability import Capability, GrantKind, McpCapability
 from protocol.digest import digest, digest_bytes
@@ -157,8 +158,9 @@ def _arguments(kind: Listed, raw: Mapping[str, Any]) -> JSONObject:
 
 
 def identity_of(server: str, entry: McpServerEntry, protocol_version: str) -> str:
-    """Who a server is: with another address or protocol it is another one, whatever its name."""
-    return f"mcp:{server} {protocol_version} streamable-http {entry.url}"
+    """Who a server is: with another address, launch or protocol it is another one, whatever its name."""
+    where = f"stdio {launch_digest(server, entry.stdio)}" if entry.stdio else f"streamable-http {entry.url}"
+    return f"mcp:{server} {protocol_version} {where}"
 
 
 def twin_of(name: str, others: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ from cli.failure import Failure
 from cli.lists import Limit, listed
 from cli.options import Reach
 from protocol.errors import InvalidRequest
+from protocol.mcp import ELICITATION
 from protocol.noun import JSONObject
 from protocol.strict import decode
 
@@ -79,7 +80,10 @@ def answer(
     checkpoint_id: Annotated[str, typer.Argument(metavar="ID", help="The checkpoint.")],
     words: Annotated[
         str,
-        typer.Argument(metavar="ANSWER", help="Words; for an unknown outcome succeeded, failed or retry."),
+        typer.Argument(
+            metavar="ANSWER",
+            help="Words; for an unknown outcome succeeded, failed or retry; for a server JSON.",
+        ),
     ],
     reach: Reach,
 ) -> None:
@@ -88,18 +92,20 @@ def answer(
         shown = client.get(f"/v1/checkpoints/{checkpoint_id}")
         _print(shown, reach)
         meant = {"resolution": words} if shown["kind"] == "outcome_unknown" else words
+        if shown.get("rule") == ELICITATION:
+            meant = _object(words, "the answer")
         _send(client, shown, given(decision="answer", answer=meant), reach)
 
 
-def _object(text: str | None) -> JSONObject | None:
+def _object(text: str | None, what: str = "--arguments") -> JSONObject | None:
     if text is None:
         return None
     try:
         value = decode(text.encode())
     except InvalidRequest as refused:
-        raise Failure(refused.message.replace("the body", "--arguments", 1)) from refused
+        raise Failure(refused.message.replace("the body", what, 1)) from refused
     if not isinstance(value, dict):
-        raise Failure("--arguments is not a JSON object")
+        raise Failure(f"{what} is not a JSON object")
     return value
 
 

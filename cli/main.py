@@ -56,7 +56,7 @@ COMMANDS = {
     "answer": Entry("cli.checkpoints:answer", "Answer a question, or say how an unknown outcome ended."),
     "policy": Entry("cli.policy:policy", "Try rules on a table of cases, or on what was recorded."),
     "skill": Entry("cli.skills:skill", "Import, list and show skills."),
-    "mcp": Entry("cli.mcp:mcp", "List MCP servers, and connect yourself to them."),
+    "mcp": Entry("cli.mcp:mcp", "List MCP servers, connect yourself, approve programs."),
     "snapshot": Entry("cli.snapshots:snapshot", "Show what a run may do, and compare two."),
     "sessions": Entry("cli.sessions:sessions", "List sessions, newest first."),
     "principals": Entry("cli.keys:principals", "List who may do what, or add somebody."),

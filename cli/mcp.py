@@ -1,5 +1,6 @@
-"""Commands about MCP servers: which are declared, how they stand, and who is connected."""
+"""Commands about MCP servers: which are declared, how they stand, and the agreement to start a program."""
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -7,12 +8,13 @@ import typer
 
 from cli import show as tell
 from cli.connect import connect
+from cli.failure import Failure
 from cli.lists import Limit
 from cli.mcp_accounts import connect_account, disconnect_account
 from cli.options import Reach, spelled_out
 
 mcp = typer.Typer(
-    help="List MCP servers, and connect yourself to them.",
+    help="List MCP servers, connect yourself to them, and approve those that are programs.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -33,11 +35,12 @@ def list_servers(reach: Reach, limit: Limit = 50) -> None:
 def _row(server: Mapping[str, Any]) -> tuple[object, ...]:
     state = server["state"]
     reachable = {True: "yes", False: "no", None: ""}[state["reachable"]]
-    yours = ""
+    yours = server["approved_by"] and f"approved by {server['approved_by']}"
     if server["access"] == "account":
         yours = "connected" if server["account"] else "not connected"
     tools = len(state["tools"]) if state["reachable"] else ""
-    return server["name"], server["url"], reachable, state["protocol_version"], tools, yours, state["reason"]
+    where = server["url"] or server["transport"]
+    return server["name"], where, reachable, state["protocol_version"], tools, yours, state["reason"]
 
 
 def show_server(
@@ -58,7 +61,34 @@ def show_server(
     tell.table(("LIST", "NAME", "EFFECT", "DIGEST"), rows, empty="nothing is listed")
 
 
+def approve(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The server.")],
+    reach: Reach,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask once more.")] = False,
+) -> None:
+    """Show all that would be started, and allow exactly that in this project's runs."""
+    with connect(reach) as client:
+        shown = client.get(f"/v1/mcp-servers/{name}")
+        if shown.get("words") is None:
+            raise Failure(f"{name} is no program: there is nothing to approve")
+        if not reach.as_json:
+            print(shown["words"])
+        if not yes:
+            _ask(reach)
+        body = {"launch_digest": shown["launch_digest"]}
+        made = client.post(f"/v1/mcp-servers/{name}:approve", body)
+    tell.done(made, f"{made['id']}: {name} may be started", as_json=reach.as_json)
+
+
+def _ask(reach: Reach) -> None:
+    if reach.as_json or not sys.stdin.isatty():
+        raise Failure("nobody is there to ask; say --yes to approve what is shown")
+    if not typer.confirm("Allow this?"):
+        raise Failure("nothing was approved")
+
+
 mcp.command("list")(spelled_out(list_servers))
 mcp.command("show")(spelled_out(show_server))
 mcp.command("connect")(spelled_out(connect_account))
 mcp.command("disconnect")(spelled_out(disconnect_account))
+mcp.command("approve")(spelled_out(approve))

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from capabilities.arguments import misfit
+from capabilities.elicitation import answer_fault
 from gateway.access import Decider, Reader
 from gateway.answers import Listed, many, one
 from gateway.bodies import Body, documented, read_body
@@ -18,6 +19,7 @@ from gateway.names import checkpoint_named, run_named
 from protocol.checkpoint import Checkpoint, CheckpointKind, CheckpointStatus
 from protocol.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refused
 from protocol.ids import CheckpointId, RunId
+from protocol.mcp import ELICITATION
 from protocol.noun import JSON, JSONObject, Noun, rfc3339
 from protocol.principal import Caller
 from records import checkpoints, decisions, principals, snapshots
@@ -182,6 +184,8 @@ async def _decide(request: Request, here: Gateway, caller: Caller, body: Body, v
     def unit(tx: Tx) -> Made[Checkpoint]:
         if place.kind == "outcome_unknown" and verdict.decision == "answer":
             _check_resolution(verdict.answer)
+        if place.kind == "question" and verdict.decision == "answer":
+            _check_answer(tx.connection, caller, name, verdict.answer)
         _check_arguments(tx.connection, caller, name, verdict.arguments)
         now = _with_roles_of_now(tx.connection, caller)
         outcome = decisions.decide(tx, now, CheckpointId(name), verdict)
@@ -217,6 +221,17 @@ def _check_resolution(answer: JSON) -> None:
     if not isinstance(answer, dict) or set(answer) != {"resolution"} or resolution not in RESOLUTIONS:
         message = f"answer.resolution: one of {', '.join(RESOLUTIONS)} is needed"
         raise InvalidRequest("checkpoint.answer_invalid", message, param="answer.resolution")
+
+
+def _check_answer(connection: Connection, caller: Caller, name: str, answer: JSON) -> None:
+    """A server that asks says what fits; any other question takes any answer."""
+    checkpoint = checkpoints.get(connection, caller.tenant, CheckpointId(name))
+    if checkpoint is None or checkpoint.rule != ELICITATION:
+        return
+    found = answer_fault(checkpoint.arguments or {}, answer)
+    if found is not None:
+        param = f"answer.{found.place}" if found.place else "answer"
+        raise InvalidRequest("checkpoint.answer_invalid", f"{param}: {found.text}", param=param)
 
 
 def _check_arguments(connection: Connection, caller: Caller, name: str, arguments: JSONObject | None) -> None:

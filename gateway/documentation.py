@@ -13,6 +13,7 @@ from gateway.errors import ErrorAnswer
 from gateway.grants import GrantBody
 from gateway.keys import KeyBody
 from gateway.mcp_accounts import AuthorizeBody, CallbackBody
+from gateway.mcp_servers import LaunchBody
 from gateway.memory import MemoryBody
 from gateway.policies import PolicyBody
 from gateway.principals import PrincipalBody, RolesBody
@@ -36,7 +37,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(RunRequest, InterruptBody, SendBody, ResumeBody, CancelBody, StopAllBody, ClientToolResult),
     *(SessionRequest, SessionPatch, Instructions, Phase, DecideAllBody, WebhookBody),
     *(DecisionBody, RevokeBody, KeyBody, PrincipalBody, RolesBody, ProjectBody, ErasureBody, ErrorAnswer),
-    *(PolicyBody, GrantBody, AuthorizeBody, CallbackBody),
+    *(PolicyBody, GrantBody, LaunchBody, AuthorizeBody, CallbackBody),
 )
 _COMMON = {
     "seq": {"type": "integer", "minimum": 1},

@@ -1,17 +1,21 @@
 """The declared MCP servers as a principal finds them, each looked at in a session that ends with the look."""
 
 import asyncio
+import importlib
 from collections.abc import Callable, Mapping
 
 from capabilities.mcp import raw_digest
+from capabilities.mcp_launch import in_words, launch_digest, permission
 from protocol.errors import Fault, NotFound
 from protocol.ids import RunId, fresh
-from protocol.mcp import Listed, McpServerEntry
+from protocol.mcp import Listed, McpServerEntry, StdioEntry
 from protocol.mcp_account import Connected, Holder
 from protocol.mcp_server import Access, McpDefinition, McpServer, McpState
 from protocol.secret import SecretRef
 from providers.mcp.accounts import Accounts
 from providers.mcp.servers import Servers
+from records.database import Database
+from records.standing import holding
 
 LOOK_SECONDS = 8.0
 LOOKS = 8
@@ -23,14 +27,18 @@ class McpDesk:
 
     def __init__(
         self,
+        database: Database,
         entries: Mapping[str, McpServerEntry],
         secret: Callable[[SecretRef], str],
         accounts: Accounts,
     ) -> None:
         self.accounts = accounts
+        self._database = database
         self._entries = entries
         self._secret = secret
         self._looks = asyncio.Semaphore(LOOKS)
+        if entries:  # slow to load, so not under somebody's request
+            importlib.import_module("providers.mcp.connection")
 
     @property
     def names(self) -> list[str]:
@@ -46,6 +54,8 @@ class McpDesk:
     async def server(self, holder: Holder, name: str) -> McpServer:
         """Raises NotFound."""
         entry = self.entry(name)
+        if entry.stdio is not None:
+            return await self._program(holder, name, entry.stdio)
         account = await self.accounts.connected(holder, name) if entry.account else None
         return McpServer(
             name=name,
@@ -54,6 +64,20 @@ class McpDesk:
             access=_access(entry),
             account=account,
             state=await self._state(holder, name, entry, account),
+        )
+
+    async def _program(self, holder: Holder, name: str, entry: StdioEntry) -> McpServer:
+        of = permission(name, entry)
+        agreed = await self._database.read(lambda c: holding(c, holder.tenant, holder.principal_id, of))
+        return McpServer(
+            name=name,
+            transport="stdio",
+            url=None,
+            access="none",
+            launch_digest=launch_digest(name, entry),
+            words=in_words(name, entry),
+            approved_by=agreed[0].made_by if agreed else None,
+            state=McpState(reachable=None, reason="a program is started in runs only"),
         )
 
     async def _state(

@@ -98,7 +98,7 @@ async def opened(
             ),
             checkpoints=KnownCheckpoints(database),
             memory=_memory(config, secrets, database, writer),
-            mcp=McpDesk(config.mcp_servers, secrets.resolve, accounts),
+            mcp=McpDesk(database, config.mcp_servers, secrets.resolve, accounts),
             feed=feed,
             streams=Streams(feed, metrics, ping_s=ping_s),
             wakes=wakes,

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from protocol.mcp_account import AccountEntry
 from protocol.noun import JSON, JSONObject, Noun
 from protocol.secret import SecretRef
+from protocol.target import BoxLimits
 from protocol.tool import Effect
 
 ServerName = Annotated[str, Field(max_length=32, pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")]
@@ -15,6 +16,12 @@ ServerName = Annotated[str, Field(max_length=32, pattern=r"^[a-z][a-z0-9]*([_-][
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s@#]+$")]
 Listed = Literal["tools", "resources", "prompts"]
 """What a server lists, each with its name or address."""
+
+NOT_APPROVED = "mcp.not_approved"
+"""The rule against a program that nobody has agreed to start."""
+
+ELICITATION = "mcp.elicitation"
+"""The rule of a checkpoint in which a server asks something in the middle of a call."""
 
 ProtocolVersion = Literal["2025-11-25", "2026-07-28"]
 
@@ -37,15 +44,42 @@ class ClientCredentials(Noun):
         return self
 
 
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+Word = Annotated[str, Field(min_length=1, max_length=64 * 1024, pattern=r"^[^\x00]*$")]
+
+
+class StdioEntry(Noun):
+    """A program that is a server over its standard streams, in a box of its own that has no network.
+
+    Its environment is what its image brings and what stands here, `secrets` by reference. It is started only
+    where somebody has approved exactly this.
+    """
+
+    command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    env: dict[EnvironmentName, str] = {}
+    secrets: dict[EnvironmentName, SecretRef] = {}
+    image: str = "mcp"
+    limits: BoxLimits = BoxLimits(memory_mb=512, disk_mb=64)
+    runtime: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "StdioEntry":
+        twice = sorted(self.env.keys() & self.secrets.keys())
+        if twice:
+            raise ValueError(f"`env` and `secrets` both give {twice[0]}")
+        return self
+
+
 class McpServerEntry(Noun):
-    """One server over streamable HTTP: docs/mcp.md.
+    """One server, over streamable HTTP at `url` or as a program: docs/mcp.md.
 
     `effects` says what each tool does to the world; what it does not name is `unknown`, whatever the server
     says of itself. A listing is believed for `recheck_ms`. An inner address is dialled only with
     `private_network`, and only the one of `url` (and of a declared issuer).
     """
 
-    url: HttpUrl
+    url: HttpUrl | None = None
+    stdio: StdioEntry | None = None
     auth: SecretRef | None = None
     oauth: ClientCredentials | None = None
     account: AccountEntry | None = None
@@ -57,6 +91,10 @@ class McpServerEntry(Noun):
 
     @model_validator(mode="after")
     def _fits(self) -> "McpServerEntry":
+        if (self.url is None) == (self.stdio is None):
+            raise ValueError("`url` or `stdio`, one of them")
+        if self.stdio is not None and (self.auth or self.oauth or self.account or self.private_network):
+            raise ValueError("`auth`, `oauth`, `account` and `private_network` go with `url`")
         issuers = [way.issuer for way in (self.oauth, self.account) if way is not None]
         in_the_clear = any(one is not None and one.startswith("http:") for one in (self.url, *issuers))
         if in_the_clear and not self.private_network:
@@ -98,4 +136,53 @@ class Lost(Noun):
     reason: str
 
 
-Answer = Said | NotDone | Lost
+class Question(Noun):
+    """What a server wants to know in the middle of a call: `fields` is the schema of the flat object that
+    answers it, `key` the server's own name for it, where it has one."""
+
+    message: str
+    fields: JSONObject
+    key: str = ""
+
+
+class Reply(Noun):
+    action: Literal["accept", "decline", "cancel"]
+    content: JSONObject | None = None
+
+
+class Asked(Noun):
+    question: Question
+    reply: Reply | None = None
+
+
+class Exchange(Noun):
+    """The questions of one call, in order, and what the server was told.
+
+    A server of 2026-07-28 waits for nothing: the call is sent again with the answers of its last round, which
+    begins at `round`, and with `state`. An older one waits within the session, which `holder` has open.
+    """
+
+    asked: tuple[Asked, ...] = ()
+    round: int = 0
+    state: str | None = None
+    holder: str | None = None
+
+    @property
+    def pending(self) -> Question | None:
+        """The first question without an answer."""
+        return next((one.question for one in self.asked if one.reply is None), None)
+
+    def told(self, reply: Reply) -> "Exchange":
+        """With an answer to the pending question."""
+        place = next(place for place, one in enumerate(self.asked) if one.reply is None)
+        answered = Asked(question=self.asked[place].question, reply=reply)
+        return self.model_copy(update={"asked": (*self.asked[:place], answered, *self.asked[place + 1 :])})
+
+
+class Asks(Noun):
+    """The server does not go on before a person has answered."""
+
+    exchange: Exchange
+
+
+Answer = Said | NotDone | Lost | Asks

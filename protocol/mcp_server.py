@@ -31,11 +31,15 @@ class McpState(Noun):
 
 
 class McpServer(Noun):
-    """A declared server. With `access` by account, `account` is the caller's own, None if there is none."""
+    """A declared server. With `access` by account, `account` is the caller's own, None where there is none.
+    Of a program, `words` are all that would be started, and `approved_by` whoever agreed to exactly that."""
 
     name: str
-    transport: Literal["streamable-http"]
-    url: str
+    transport: Literal["streamable-http", "stdio"]
+    url: str | None
     access: Access
     account: Connected | None = None
+    launch_digest: str | None = None
+    words: str | None = None
+    approved_by: str | None = None
     state: McpState

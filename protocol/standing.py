@@ -1,7 +1,5 @@
 """Standing permissions: what a principal, or a whole project, may do without being asked."""
 
-from typing import Literal
-
 from protocol.noun import Moment, Noun
 
 ANY = "*"
@@ -10,11 +8,12 @@ ANY = "*"
 
 class StandingGrant(Noun):
     """`argv` is the exact vector; `principal_id` is None where it is for everybody in the project. `words`
-    is what was shown before it was saved."""
+    is what was shown before it was saved. `tool` is `bash`, or the start of an MCP server that is a program:
+    `mcp:NAME@` and its digest."""
 
     id: str
     principal_id: str | None
-    tool: Literal["bash"] = "bash"
+    tool: str = "bash"
     argv: tuple[str, ...]
     words: str
     made_by: str

@@ -34,6 +34,7 @@ _SETTLE = (
     .where(_OF, effects.c.state.in_(("claimed", "unknown")), effects.c.epoch == bindparam("by"))
     .returning(*_TOLD)
 )
+_KEEP = update(effects).where(_OF, effects.c.state == "claimed", effects.c.epoch == bindparam("by"))
 _STATUS = select(tool_executions.c.status).where(tool_executions.c.id == bindparam("of"))
 
 
@@ -65,6 +66,13 @@ def prepared(connection: Connection, execution: ToolExecutionId) -> JSONObject |
     query = select(effects.c.prepared).where(effects.c.tool_execution_id == execution)
     kept = connection.execute(query).scalar()
     return None if kept is None else orjson.loads(bodies.fetch(connection, kept))
+
+
+def keep(tx: Tx, execution: ToolExecutionId, epoch: int, prepared: JSONObject) -> bool:
+    """What going on with a claimed effect needs, by the one who holds the newest claim."""
+    stowed = bodies.stow(tx.connection, orjson.dumps(prepared).decode())
+    kept = {"of": execution, "by": epoch, "prepared": stowed}
+    return tx.connection.execute(_KEEP, kept).rowcount == 1
 
 
 def claim(

@@ -95,6 +95,13 @@ class DockerHost:
         options = options_of(spec, image=image, agent=self._agent, labels=labels, pooled=False)
         return self._place(await self._engine.run(_PREFIX + box, options), image, key)
 
+    async def apart(self, spec: BoxSpec) -> tuple[BoxPlace, Attachment]:
+        """A box beside those of runs, made for this one caller: like a warm one that nobody has claimed, it
+        ends by itself when its worker is gone, and is nobody's orphan."""
+        key, image = await self._kind(spec)
+        member = await self._make(key)
+        return self._place(member.container, image, key), member.attachment
+
     async def warm(self, spec: BoxSpec) -> None:
         """Begins to make boxes of this kind ready."""
         key, _ = await self._kind(spec)

@@ -1,10 +1,14 @@
-"""The recipe of the default workspace image, and the tag that its digest gives it."""
+"""The recipe of the default workspace image, what the image of MCP servers adds, and the tags of both."""
+
+from pathlib import Path
 
 from protocol.digest import digest
 from protocol.noun import Noun
 
-DEFAULT = "default"
 REPOSITORY = "rhone/workspace"
+NODE_VERSION = "24.19.0"
+MCP_SERVERS = Path(__file__).parent / "mcp_servers"
+"""The packages of npm that the image of MCP servers has, and the lock file that pins them."""
 
 
 class Recipe(Noun):
@@ -51,6 +55,18 @@ def default_tag() -> str:
     return f"{REPOSITORY}:{digest(WORKSPACE).removeprefix('sha256:')[:12]}"
 
 
+def mcp_tag() -> str:
+    """The workspace image with Node and the locked packages."""
+    parts = [default_tag(), NODE_VERSION, (MCP_SERVERS / "package-lock.json").read_text()]
+    return f"rhone/mcp:{digest(parts).removeprefix('sha256:')[:12]}"
+
+
 def resolve_image(name: str) -> str:
-    """The image that a target's `image` setting means."""
-    return default_tag() if name == DEFAULT else name
+    """The image that an `image` setting means."""
+    match name:
+        case "default":
+            return default_tag()
+        case "mcp":
+            return mcp_tag()
+        case _:
+            return name

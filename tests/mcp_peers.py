@@ -1,5 +1,7 @@
-"""MCP servers as processes of their own: `tests.mcp_server`, which is good, and `tests.hostile_mcp`."""
+"""MCP servers as processes of their own: `tests.mcp_server`, which is good, and `tests.hostile_mcp`; and
+programs on this machine, which speak over their standard streams as those in boxes do."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocol.mcp import McpServerEntry
+from protocol.errors import Refused
+from protocol.ids import RunId
+from protocol.mcp import McpServerEntry, StdioEntry
+from protocol.noun import JSONObject
 
 
 @dataclass(frozen=True)
@@ -40,3 +45,34 @@ def peer(module: str, folder: Path) -> Iterator[Peer]:
             yield Peer(folder, f"http://127.0.0.1:{int(process.stdout.readline())}")
         finally:
             process.kill()
+
+
+class LocalProgram:
+    """A program without a box."""
+
+    evidence: JSONObject = {"image": "none"}
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        await self.process.stdin.drain()
+
+    async def receive(self) -> bytes:
+        assert self.process.stdout is not None
+        data = await self.process.stdout.read(65_536)
+        if not data:
+            raise Refused("target.program_ended", "the program ended")
+        return data
+
+    async def close(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.communicate()
+
+
+async def launch_here(_: RunId, __: str, entry: StdioEntry) -> LocalProgram:
+    pipe = asyncio.subprocess.PIPE
+    return LocalProgram(await asyncio.create_subprocess_exec(*entry.command, stdin=pipe, stdout=pipe))

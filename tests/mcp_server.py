@@ -29,6 +29,10 @@ ADD: dict[str, Any] = {
 }
 
 
+ASK: dict[str, Any] = {"name": "ask", "description": "Asks who it is.", "inputSchema": {"type": "object"}}
+WHO: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+
 NOTE: dict[str, Any] = {"uri": "note://one", "name": "one", "description": "The first note."}
 GREET: dict[str, Any] = {
     "name": "greet",
@@ -41,6 +45,22 @@ def text(said: str, **fields: Any) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=said)], **fields)
 
 
+async def ask(
+    context: ServerRequestContext[Any], params: types.CallToolRequestParams
+) -> types.CallToolResult | types.InputRequiredResult:
+    """At 2026-07-28 in two calls, the second with the state of the first; before within one."""
+    if context.protocol_version < "2026":
+        told = await context.session.elicit_form("Who are you?", WHO, context.request_id)
+        return text(told.model_dump_json(include={"action", "content"}))
+    if params.request_state is None:
+        form = types.ElicitRequestFormParams(message="Who are you?", requested_schema=WHO)
+        asked: types.InputRequests = {"who": types.ElicitRequest(params=form)}
+        return types.InputRequiredResult(input_requests=asked, request_state="the first")
+    answers = {key: one.model_dump(mode="json") for key, one in (params.input_responses or {}).items()}
+    told = {"action": answers["who"]["action"], "content": answers["who"]["content"]}
+    return text(f"{params.request_state}: {json.dumps(told)}")
+
+
 def serve(folder: Path) -> Server[Any]:
     def listed() -> list[types.Tool]:
         return [types.Tool.model_validate(tool) for tool in json.loads((folder / "tools.json").read_text())]
@@ -50,7 +70,9 @@ def serve(folder: Path) -> Server[Any]:
     ) -> types.ListToolsResult:
         return types.ListToolsResult(tools=listed())
 
-    async def call(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call(
+        context: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         arguments = params.arguments or {}
         line = {"tool": params.name, "arguments": arguments, "meta": dict(params.meta or {})}
         with (folder / "calls.jsonl").open("a") as file:
@@ -63,6 +85,11 @@ def serve(folder: Path) -> Server[Any]:
                 return text("it went wrong", is_error=True)
             case "shape":
                 return types.CallToolResult(content=[], structured_content={"shape": [1, 2]})
+            case "ask":
+                return await ask(context, params)
+            case "go_there":
+                there = types.ElicitRequestURLParams(message="Go.", url="https://a.test/", elicitation_id="1")
+                return types.InputRequiredResult(input_requests={"there": types.ElicitRequest(params=there)})
             case "slow":
                 await asyncio.sleep(30)
                 return text("late")

@@ -68,12 +68,23 @@ class Result(Noun):
     labels: tuple[Label, ...] = ()
 
 
+class Inquiry(Noun):
+    """What somebody has to answer before an act goes on. `subject` is what the answer is checked against,
+    `prepared` has what going on needs; it expires sooner than other questions where somebody waits."""
+
+    rule: str
+    rendered: str
+    subject: JSONObject
+    prepared: Prepared
+    expires_in_ms: int | None = None
+
+
 class Act(Protocol):
     """How one kind of tool acts. Faults of class Refused become error results that the model sees."""
 
     async def prepare(self, doing: Doing) -> Prepared: ...
 
-    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result: ...
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result | Inquiry: ...
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         """What an earlier, interrupted try has done to the world; None where it cannot be told."""

@@ -14,7 +14,7 @@ from records.checkpoints import NewCheckpoint
 from records.effects import Intent
 from records.tx import Tx
 from records.writer import Writer
-from worker.act import Doing, Prepared
+from worker.act import Doing, Inquiry, Prepared
 from worker.known_runs import KnownRun
 from workflows.messages import ActAsked, ActStopped
 
@@ -70,6 +70,26 @@ class Asking:
             rendered += "".join(f"\n- {written(str(option))}" for option in options)
         new = self._new(known, execution, "question", rendered=rendered, rule=None)
         return await self._park(execution, new, ruling)
+
+    async def inquiry(
+        self, known: KnownRun, doing: Doing, epoch: int, inquiry: Inquiry
+    ) -> ActAsked | ActStopped:
+        """An act asks in its middle, and what it needs to go on is kept with its claim."""
+        execution = doing.execution
+        prepared = inquiry.prepared.model_dump(mode="json", exclude_defaults=True)
+        mark = f"{epoch} {digest(prepared)}"
+        new = self._new(
+            known, execution, "question", rendered=inquiry.rendered, rule=inquiry.rule, distinct=mark
+        )
+        expires_in_ms = min(self._expires_in_ms, inquiry.expires_in_ms or self._expires_in_ms)
+        new = new.model_copy(update={"arguments": inquiry.subject, "expires_in_ms": expires_in_ms})
+
+        def unit(tx: Tx) -> Checkpoint | None:
+            if not effects.keep(tx, execution.id, epoch, prepared):
+                return None
+            return self._open(tx, execution, new)
+
+        return _asked(await self._writer.commit(unit, runs=[execution.run_id]))
 
     async def outcome_unknown(self, known: KnownRun, doing: Doing, epoch: int) -> ActAsked | ActStopped:
         """A crash left an effect without an outcome, and nobody but a person can find out."""

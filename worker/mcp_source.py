@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_never
 
+from temporalio import activity
+
+from capabilities.elicitation import shown as shown_question
+from capabilities.elicitation import subject_of, with_defaults
 from capabilities.mcp import LISTED, flagged, identity_of, model_name, offer_of, raw_digest, twin_of
 from capabilities.offer import Missing, Offer, Offered
 from protocol.capability import Capability, Grant, McpCapability, ToolCapability
+from protocol.checkpoint import Checkpoint
 from protocol.digest import digest_bytes
 from protocol.errors import Refused, Unavailable
 from protocol.ids import RunId
-from protocol.mcp import Listed, Lost, NotDone, Said
+from protocol.mcp import ELICITATION, Asks, Exchange, Listed, Lost, NotDone, Reply, Said
 from protocol.noun import JSONObject
 from protocol.tool import ToolSource
 from providers.mcp.servers import Servers
@@ -17,7 +22,7 @@ from records import snapshots
 from records.run_record import RunRecord
 from records.tx import Tx
 from records.writer import Writer
-from worker.act import Act, Doing, Prepared, Result, failure
+from worker.act import Act, Doing, Inquiry, Prepared, Result, failure
 from worker.known_runs import KnownRun
 from worker.mcp_results import shown
 from worker.untrusted import framed
@@ -27,6 +32,12 @@ if TYPE_CHECKING:
 
 TRIES = 4
 """How often a call that may be repeated is sent; each time with the same key."""
+
+HELD_MS = 3_600_000
+"""How long a server that waits in its session is left waiting for a person."""
+
+HANDED_ON = 6
+"""How often an answer is handed on to the worker in whose session the server waits."""
 
 
 class McpSource:
@@ -105,27 +116,77 @@ class McpCall:
         await self._agreed(doing)
         return Prepared(environment=(doing.grant.source_identity,))
 
-    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result:
+    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result | Inquiry:
         """A call whose answer is lost is sent again only where that does no harm."""
-        connection = await self._agreed(doing)
+        exchange = _exchange(prepared)
         server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
-        seconds = doing.timeout_ms / 1000
+        once = doing.execution.effect in ("non_idempotent_write", "unknown")
+        if self._is_parked(doing):
+            connection = await self._servers.connection(self._known.record.run.id, server)
+        else:
+            connection = await self._agreed(doing)
+            if exchange.holder is not None and once:
+                raise Unavailable("mcp.answer_lost", f"{server}: the session ended in which it waited")
         kind, arguments = LISTED[doing.grant.kind], doing.execution.arguments
-        answer = await connection.call(kind, tool, arguments, key=doing.key, seconds=seconds)
+        answer = await connection.call(
+            *(kind, tool, arguments), key=doing.key, seconds=doing.timeout_ms / 1000, exchange=exchange
+        )
         match answer:
             case Said():
                 return _told(doing, connection, answer)
             case NotDone(reason=reason):
                 return failure(f"mcp.refused: {server}: {reason[:1_000]}")
+            case Asks(exchange=asked):
+                held = {"holder": self._servers.holder if doing.key in connection.parked else None}
+                kept = _kept(prepared, asked.model_copy(update=held))
+                return self.inquiry(doing, kept) or failure(f"mcp.refused: {server}: it asks for nothing")
             case Lost(reason=reason):
-                once = doing.execution.effect in ("non_idempotent_write", "unknown")
-                if once or attempt < TRIES:
+                tries = attempt - sum(one.reply is not None for one in exchange.asked)
+                if once or tries < TRIES:
                     raise Unavailable("mcp.answer_lost", f"{server}: {reason[:300]}")
                 text = f"mcp.answer_lost: {server}: {reason[:300]} ({attempt} tries)"
                 outcome = "failed" if doing.execution.effect == "read_only" else "unknown"
                 return Result(text=text, is_error=True, outcome=outcome)
             case _:
                 assert_never(answer)
+
+    # what the server asks in the middle of the call
+
+    def told(self, prepared: Prepared, checkpoint: Checkpoint) -> Prepared | None:
+        exchange = _exchange(prepared)
+        if exchange.pending is None:
+            return None
+        return _kept(prepared, exchange.told(_reply(checkpoint)))
+
+    def inquiry(self, doing: Doing, prepared: Prepared) -> Inquiry | None:
+        exchange = _exchange(prepared)
+        question = exchange.pending
+        if question is None:
+            return None
+        server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
+        return Inquiry(
+            rule=ELICITATION,
+            rendered=shown_question(server, tool, question),
+            subject=subject_of(server, tool, question),
+            prepared=prepared,
+            expires_in_ms=HELD_MS if exchange.holder is not None else None,
+        )
+
+    def goes_on(self, doing: Doing, prepared: Prepared) -> bool:
+        holder = _exchange(prepared).holder
+        elsewhere = holder not in (None, self._servers.holder)
+        if elsewhere and activity.info().attempt < HANDED_ON:
+            raise Unavailable(
+                "mcp.held_elsewhere", "another worker has the session in which the server waits"
+            )
+        return holder is None or self._is_parked(doing)
+
+    def anew(self, prepared: Prepared) -> Prepared:
+        return prepared.model_copy(update={"kept": {}})
+
+    def _is_parked(self, doing: Doing) -> bool:
+        run_id, server = self._known.record.run.id, doing.grant.attributes["server"]
+        return (run_id, server, doing.key) in self._servers.parked
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         """The protocol has no way to ask what became of a call."""
@@ -160,6 +221,7 @@ class McpCall:
             "source_identity": doing.grant.source_identity,
             "protocol_version": facts.protocol_version,
             "server_info": facts.info,
+            **({"box": connection.box} if connection.box else {}),
             "definitions": {name: raw_digest(raw) for name, raw in listed.items()},
             "flags": {
                 grant.name: grant.attributes["flags"]
@@ -172,6 +234,27 @@ class McpCall:
             snapshots.add_evidence(tx, self._known.snapshot.id, "mcp_server", body)
 
         await self._writer.commit(unit, runs=[self._known.record.run.id])
+
+
+def _exchange(prepared: Prepared) -> Exchange:
+    return Exchange.model_validate(prepared.kept.get("exchange") or {})
+
+
+def _kept(prepared: Prepared, exchange: Exchange) -> Prepared:
+    return prepared.model_copy(update={"kept": {"exchange": exchange.model_dump(mode="json")}})
+
+
+def _reply(checkpoint: Checkpoint) -> Reply:
+    """What the server is told of a decision."""
+    match checkpoint.status:
+        case "answered":
+            given = [one.answer for one in checkpoint.decisions if one.decision == "answer"]
+            content = with_defaults(checkpoint.arguments or {}, given[-1] if given else None)
+            return Reply(action="accept", content=content)
+        case "denied":
+            return Reply(action="decline")
+        case _:
+            return Reply(action="cancel")
 
 
 def _asked(capability: McpCapability) -> dict[Listed, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from protocol.checkpoint import Checkpoint, Envelope
 from protocol.digest import digest
 from protocol.effect import AlreadySettled, Claim, Claimed, ClaimLost
 from protocol.errors import Refused, TargetLost, Unavailable
+from protocol.mcp import ELICITATION
 from protocol.noun import JSONObject
 from protocol.tool import ToolExecution
 from records import checkpoints, effects, receipts, runs, tool_executions
@@ -23,12 +24,13 @@ from records.effects import Intent
 from records.traces import span
 from records.tx import Tx
 from records.writer import Writer
-from worker.act import Act, Doing, Prepared, Result, failure
+from worker.act import Act, Doing, Inquiry, Prepared, Result, failure
 from worker.asking import Asking
 from worker.failpoints import Failpoints
 from worker.faults import for_good, for_retry
 from worker.gatekeeper import Gatekeeper
 from worker.inflight import InFlight, Stopped, until_stopped
+from worker.inquiries import ANSWERED, Inquiries, Told, anew
 from worker.known_runs import KnownRun, KnownRuns, Standing
 from worker.results import Results
 from worker.safety import Safety
@@ -62,6 +64,7 @@ class ToolCalls(ports.ToolCalls):
         self._workbench = workbench
         self._inflight = inflight
         self._asking = asking
+        self._inquiries = Inquiries(asking)
         self._failpoints = failpoints
         self._results = Results(writer, labels, safety, failpoints)
 
@@ -158,6 +161,12 @@ class ToolCalls(ports.ToolCalls):
             prepared = standing.prepared or Prepared()
             return await self._do(known, standing, prepared, checkpoint, stop)
         await self._writer.commit(lambda tx: runs.set_running(tx, run_id), runs=[run_id])
+        if checkpoint.rule == ELICITATION and checkpoint.status in ANSWERED:
+            doing, act = _doing(known, execution, None), self._workbench.act_for(known, execution)
+            told = await self._inquiries.told(known, standing, doing, act, checkpoint)
+            if not isinstance(told, Told):
+                return told
+            return await self._do(known, standing, told.prepared, told, stop)
         match checkpoint.status:
             case "approved" | "redeemed":
                 return await self._asking.client_tool(known, _doing(known, execution, None), None)
@@ -198,7 +207,8 @@ class ToolCalls(ports.ToolCalls):
         resolution = answer.get("resolution") if isinstance(answer, dict) else None
         if resolution == "retry":
             await self._writer.commit(lambda tx: effects.reopen(tx, execution.id), runs=[execution.run_id])
-            return await self._do(known, standing, standing.prepared or Prepared(), None, stop)
+            prepared = anew(self._workbench.act_for(known, execution), standing.prepared or Prepared())
+            return await self._do(known, standing, prepared, None, stop)
         happened = resolution == "succeeded"
         result = Result(
             text="The outcome was not known; a person looked and says that the effect "
@@ -215,7 +225,7 @@ class ToolCalls(ports.ToolCalls):
         known: KnownRun,
         standing: Standing,
         prepared: Prepared,
-        authority: Checkpoint | Allow | None,
+        authority: Checkpoint | Allow | Told | None,
         stop: asyncio.Event,
     ) -> ActResult:
         """Claim and perform: the one way to an effect. `authority` is what allows it, None where that was
@@ -238,7 +248,8 @@ class ToolCalls(ports.ToolCalls):
                 return ActDone(wrote=execution.effect == "workspace")
             case Claimed(epoch=epoch, again=again):
                 self._failpoints.reach("after_claim", execution.tool)
-                if again and execution.effect in ("non_idempotent_write", "unknown"):
+                going_on = isinstance(authority, Told) and authority.goes_on
+                if again and not going_on and execution.effect in ("non_idempotent_write", "unknown"):
                     return await self._after_crash(known, doing, act, prepared, epoch)
                 return await self._perform(known, doing, act, prepared, epoch, stop)
 
@@ -247,7 +258,7 @@ class ToolCalls(ports.ToolCalls):
         execution: ToolExecution,
         envelope: Envelope,
         prepared: Prepared,
-        authority: Checkpoint | Allow | None,
+        authority: Checkpoint | Allow | Told | None,
     ) -> Claim:
         approval = authority if isinstance(authority, Checkpoint) else None
         intent = Intent(
@@ -273,6 +284,8 @@ class ToolCalls(ports.ToolCalls):
             )
             if isinstance(claim, Claimed):
                 tool_executions.start(tx, execution.id)
+                if isinstance(authority, Told):
+                    effects.keep(tx, execution.id, claim.epoch, intent.prepared)
             return claim
 
         return await self._writer.commit(unit, runs=[execution.run_id])
@@ -297,6 +310,8 @@ class ToolCalls(ports.ToolCalls):
                 await asyncio.shield(act.halt(doing))
             raise
         self._failpoints.reach("after_effect", execution.tool)
+        if isinstance(result, Inquiry):
+            return await self._asking.inquiry(known, doing, epoch, result)
         duration = round((time.monotonic() - began) * 1000)
         return await self._results.settle(known, execution, epoch, result, duration_ms=duration)
 

@@ -59,6 +59,7 @@ from worker.inflight import InFlight
 from worker.known_runs import KnownRuns
 from worker.looks import Looks
 from worker.mcp_accounts import run_accounts
+from worker.mcp_boxes import McpBoxes, McpKeeper
 from worker.mcp_source import McpSource
 from worker.memory_source import MemorySource
 from worker.model_calls import ModelCalls
@@ -164,7 +165,8 @@ class Parts:
         self.mcp = Servers(
             config.mcp_servers,
             secrets.resolve,
-            bearers=run_accounts(config.mcp_servers, secrets, settings.data, database, writer),
+            McpBoxes(database, host, secrets.resolve).launch,
+            run_accounts(config.mcp_servers, secrets, settings.data, database, writer),
         )
         memory = MemorySource(_memory(config, secrets, database, writer), database)
         places = Places(database, host)
@@ -282,6 +284,7 @@ class Parts:
             Rounds("tell webhooks", self.courier.turn, topic=("outbox", SOME_RUN)),
             Rounds("sweep", sweeper.turn, settings.sweep_seconds),
             Rounds("reap", reaper.turn, settings.reap_seconds),
+            Rounds("end MCP sessions", McpKeeper(database, self.mcp, settings.reap_seconds).turn),
         ]
 
     async def _warm(self) -> None:

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Part = Literal["packages", "engine", "go", "temporal", "agent", "image", "forge"]
+Part = Literal["packages", "engine", "go", "temporal", "agent", "image", "forge", "mcp"]
+
+
+OPTIONAL: frozenset[Part] = frozenset({"mcp"})
+"""Parts without which set-up is a success all the same: it says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Machine:
     temporal: bool
     agent: bool
     gitea: bool
+    mcp: bool
 
 
 @dataclass(frozen=True)
@@ -76,5 +81,6 @@ def plan(machine: Machine, wanted: Wanted) -> Plan:
         ("temporal", not machine.temporal),
         ("image", not machine.image),
         ("forge", forge),
+        ("mcp", not machine.mcp),
     )
     return Plan(needs, tuple(part for part, missing in states if missing))

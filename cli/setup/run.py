@@ -12,12 +12,13 @@ from cli.setup.binaries import make_agent, make_gitea, make_temporal
 from cli.setup.debian import install
 from cli.setup.golang import Toolchain
 from cli.setup.image import make_image
+from cli.setup.mcp_image import make_mcp_image
 from cli.setup.paths import Cache, cache_of, postgres_programs, program, temporal_binary
-from cli.setup.plan import Machine, Part, Plan, Wanted, plan
+from cli.setup.plan import OPTIONAL, Machine, Part, Plan, Wanted, plan
 from cli.setup.process import Workshop
 from cli.setup.report import Report, SetupFailed
 from targets.agent_binary import agent_path
-from targets.images import default_tag
+from targets.images import default_tag, mcp_tag
 
 _PROGRAMS = ("git", "dockerd", "debootstrap", "gpgv", "gcc")
 
@@ -31,9 +32,10 @@ def run_setup(data: Path, *, for_tests: bool, report: Report, forge: bool = True
         todo = plan(look(data), Wanted(forge=forge, postgres=for_tests))
         _Setup(cache, todo, report).run()
     missing = plan(look(data), Wanted(forge=forge, postgres=for_tests)).parts if todo.parts else ()
-    if missing:
+    if not OPTIONAL.issuperset(missing):
         raise SetupFailed("setup", f"still missing after set-up: {', '.join(missing)}")
-    report.say("setup", f"everything is there; what was built lies in {cache.root}")
+    there = f"all but {', '.join(missing)} is there" if missing else "everything is there"
+    report.say("setup", f"{there}; what was built lies in {cache.root}")
 
 
 def look(data: Path) -> Machine:
@@ -52,6 +54,7 @@ def look(data: Path) -> Machine:
         temporal=_temporal_is_there(cache),
         agent=agent_path(cache.root).exists(),
         gitea=cache.has_gitea,
+        mcp=answers and engine.has_image(mcp_tag()),
     )
 
 
@@ -94,6 +97,8 @@ class _Setup:
             self._report.say("go", "installing a Go toolchain of our own, to build what has no package")
             self._toolchain.install(self._workshop("go"))
         self._build_side_by_side()
+        if "mcp" in self._todo.parts:  # on the workspace image
+            make_mcp_image(self._cache, self._workshop("mcp"))
 
     def _build_side_by_side(self) -> None:
         makers: dict[Part, Callable[[Workshop], None]] = {

@@ -4,24 +4,27 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import httpx2
 import mcp_types as types
 from mcp.client.session import IncomingMessage
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from protocol.errors import Unavailable
-from protocol.mcp import Answer, Listed, Lost, McpServerEntry, NotDone, Said, ServerFacts
+from protocol.errors import Refused, Unavailable
+from protocol.mcp import NOT_APPROVED, Answer, Exchange, Listed, Lost, McpServerEntry, NotDone, ServerFacts
 from protocol.noun import JSONObject
-from providers.mcp.guarded import MAX_RESPONSE, UNREACHED
+from providers.mcp.calls import KEY as KEY
+from providers.mcp.calls import Call, Calls, SessionEnded, within
+from providers.mcp.guarded import UNREACHED
 from providers.mcp.session import Session
+from providers.mcp.wires import Wired
 
-KEY = "dev.rhone/idempotency-key"
-"""Where a call carries the key that is the same at each try of it."""
-
+NOTHING_ASKED = Exchange()
 US = types.Implementation(name="rhone", version="1")
 OPEN_SECONDS = 30.0
+LETTING_GO = 1.0
+REMOVING = 10.0
+"""An engine takes a while to remove a box."""
+
 MOST_PAGES = 20
 MOST_LISTED = 1_000
 CERTAIN = frozenset(
@@ -39,10 +42,12 @@ class Connection:
     """A session for one run with one server. Definitions are listed anew when they are older than the entry
     allows, or when the server says that they changed."""
 
-    def __init__(self, name: str, entry: McpServerEntry, http: httpx2.AsyncClient) -> None:
+    def __init__(self, name: str, entry: McpServerEntry, wired: Wired) -> None:
         self.name = name
         self._entry = entry
-        self._http = http
+        self._wired = wired
+        self.box: JSONObject | None = None
+        self._calls = Calls()
         self._closing = asyncio.Event()
         self._ready = asyncio.Event()
         self._session: Session | None = None
@@ -59,11 +64,12 @@ class Connection:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nothing has been asked over it; nothing while something is."""
-        return 0.0 if self._under_way else asyncio.get_running_loop().time() - self._used_at
+        """How long nothing has been asked over it; nothing while something is, or waits for an answer."""
+        return 0.0 if self._under_way or self.parked else asyncio.get_running_loop().time() - self._used_at
 
     async def opened(self) -> None:
-        """Wait until the session is there. Raises Unavailable."""
+        """Wait until the session is there. Raises Unavailable, and Refused for a program that nobody has
+        approved."""
         ready = asyncio.create_task(self._ready.wait())
         try:
             await asyncio.wait({self._held, ready}, timeout=OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -71,12 +77,16 @@ class Connection:
             ready.cancel()
         if not self._ready.is_set():
             await self.close()
+            fault = self._fault()
+            if isinstance(fault, Refused) and fault.code == NOT_APPROVED:
+                raise Refused(fault.code, fault.message)
             raise self._unreachable(self._reason())
 
     async def close(self) -> None:
         """End the session; a server that does not let go is left."""
         self._closing.set()
-        await asyncio.wait({self._held}, timeout=1.0)
+        await self._calls.close()
+        await asyncio.wait({self._held}, timeout=LETTING_GO if self.box is None else REMOVING)
         self._held.cancel()
         await asyncio.wait({self._held}, timeout=1.0)
 
@@ -103,18 +113,27 @@ class Connection:
                 if error.code != types.METHOD_NOT_FOUND:
                     raise self._unreachable(error.message) from error
                 listing = {}
-            except (ValidationError, TimeoutError, _Gone) as error:
+            except (ValidationError, TimeoutError, SessionEnded) as error:
                 raise self._unreachable(f"it cannot be listed: {type(error).__name__}") from error
             self._listed[kind] = now, listing
             return listing
 
     async def call(
-        self, kind: Listed, name: str, arguments: JSONObject, *, key: str, seconds: float
+        self,
+        kind: Listed,
+        name: str,
+        arguments: JSONObject,
+        *,
+        key: str,
+        seconds: float,
+        exchange: Exchange = NOTHING_ASKED,
     ) -> Answer:
-        """Call a tool, read a resource or get a prompt: send it once. What comes of it is a value, also where
-        nothing comes."""
+        """Call a tool, read a resource or get a prompt: send it once, or go on with what it asked. What comes
+        of it is a value, also where nothing comes."""
+        call = Call(kind, name, arguments, key, seconds, exchange)
+        self._under_way += 1
         try:
-            result = await self._within(self._send(kind, name, arguments, {KEY: key}), seconds)
+            return await self._calls.make(self._open_session(), call, self._held)
         except MCPError as error:
             refused = error.code in CERTAIN
             return NotDone(reason=error.message) if refused else Lost(reason=error.message)
@@ -122,24 +141,20 @@ class Connection:
             return Lost(reason="the server's answer is not one of the protocol")
         except TimeoutError:
             return Lost(reason=f"the server did not answer within {seconds:g} s")
-        except _Gone:
+        except SessionEnded:
             return Lost(reason=self._reason())
-        if isinstance(result, types.InputRequiredResult):
-            return NotDone(reason="the server asks for more input, and nobody can be asked in this run")
-        return _said(result)
+        finally:
+            self._under_way -= 1
+            self._used_at = asyncio.get_running_loop().time()
 
-    async def _send(
-        self, kind: Listed, name: str, arguments: JSONObject, meta: Any
-    ) -> types.CallToolResult | types.ReadResourceResult | types.GetPromptResult | types.InputRequiredResult:
-        session = self._open_session()
-        match kind:
-            case "tools":
-                return await session.call_tool(name, arguments, meta=meta, allow_input_required=True)
-            case "resources":
-                return await session.read_resource(name, meta=meta, allow_input_required=True)
-            case "prompts":
-                texts = {argument: str(value) for argument, value in arguments.items()}
-                return await session.get_prompt(name, texts, meta=meta, allow_input_required=True)
+    @property
+    def parked(self) -> tuple[str, ...]:
+        """The keys of the calls that wait here for an answer from a person."""
+        return self._calls.parked if self.alive else ()
+
+    async def drop(self, key: str) -> None:
+        """Nobody will answer any more: the server is told that the call is over."""
+        await self._calls.drop(key)
 
     async def _all(self, kind: Listed) -> Listing:
         session, named_by = self._open_session(), _NAMED_BY[kind]
@@ -155,11 +170,14 @@ class Connection:
 
     async def _hold(self) -> None:
         async with (
-            self._http,
-            streamable_http_client(
-                self._entry.url, http_client=self._http, max_sse_event_size=MAX_RESPONSE
-            ) as (incoming, outgoing),
-            Session(incoming, outgoing, message_handler=self._heard, client_info=US) as session,
+            self._wired as (incoming, outgoing, self.box),
+            Session(
+                incoming,
+                outgoing,
+                elicitation_callback=self._calls.asked,
+                message_handler=self._heard,
+                client_info=US,
+            ) as session,
         ):
             await session.agree(self._entry.protocol_version)
             self._session = session
@@ -178,18 +196,10 @@ class Connection:
                 pass
 
     async def _within(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        task = asyncio.create_task(work)
         self._under_way += 1
         try:
-            await asyncio.wait({task, self._held}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if self._held.done():
-                raise _Gone
-            raise TimeoutError
+            return await within(asyncio.create_task(work), seconds, self._held)
         finally:
-            task.cancel()
-            await asyncio.wait({task}, timeout=1.0)
             self._under_way -= 1
             self._used_at = asyncio.get_running_loop().time()
 
@@ -201,32 +211,16 @@ class Connection:
     def _reason(self) -> str:
         if not self._held.done():
             return f"no session within {OPEN_SECONDS:g} s"
-        fault = None if self._held.cancelled() else self._held.exception()
+        fault = self._fault()
+        return str(fault) or type(fault).__name__
+
+    def _fault(self) -> BaseException | None:
+        if not self._held.done() or self._held.cancelled():
+            return None
+        fault = self._held.exception()
         while isinstance(fault, BaseExceptionGroup):
             fault = fault.exceptions[0]
-        return str(fault) or type(fault).__name__
+        return fault
 
     def _unreachable(self, reason: str) -> Unavailable:
         return Unavailable("mcp.unreachable", f"the MCP server {self.name!r}: {reason[:300]}")
-
-
-def _said(result: types.CallToolResult | types.ReadResourceResult | types.GetPromptResult) -> Said:
-    match result:
-        case types.CallToolResult():
-            blocks = [_plain(block) for block in result.content]
-            failed = result.is_error or False
-            return Said(content=tuple(blocks), structured=result.structured_content, is_error=failed)
-        case types.ReadResourceResult():
-            return Said(
-                content=tuple({"type": "resource", "resource": _plain(one)} for one in result.contents)
-            )
-        case types.GetPromptResult():
-            return Said(content=tuple(_plain(message.content) for message in result.messages))
-
-
-def _plain(part: BaseModel) -> JSONObject:
-    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-class _Gone(Exception):
-    """The session ended under a request."""

@@ -6,22 +6,24 @@ The protocol's package is slow to load, so it is loaded where a server is declar
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
-
-import httpx2
 
 from protocol.errors import Refused
 from protocol.ids import RunId
-from protocol.mcp import McpServerEntry
+from protocol.mcp import NOT_APPROVED, McpServerEntry, StdioEntry
 from protocol.secret import SecretRef
-from providers.mcp.guarded import CONNECT_SECONDS, Guarded
 
 if TYPE_CHECKING:
     from providers.mcp.bearing import Bearers
     from providers.mcp.connection import Connection
+    from providers.mcp.wires import Program, Wired
 
-IDLE_SECONDS = 120.0
+    Launch = Callable[[RunId, str, StdioEntry], Awaitable[Program]]
+
+IDLE_SECONDS = 300.0
 MOST_OPEN = 128
 
 
@@ -32,11 +34,15 @@ class Servers:
         self,
         entries: Mapping[str, McpServerEntry],
         secret: Callable[[SecretRef], str],
+        launch: "Launch | None" = None,
         bearers: "Bearers | None" = None,
     ) -> None:
         self._entries = entries
         self._secret = secret
+        self._launch = launch or launch_nothing
         self._bearers = bearers or NoAccounts()
+        self.holder = secrets.token_hex(8)
+        """Who has the sessions of this process."""
         self._open: dict[tuple[RunId, str], Connection] = {}
         if entries:
             importlib.import_module("providers.mcp.connection")
@@ -61,9 +67,36 @@ class Servers:
             await self._make_room()
             found = self._open.get(key)
             if found is None or not found.alive:
-                found = self._open[key] = Connection(name, entry, self._client(run_id, name, entry))
+                found = self._open[key] = Connection(name, entry, self._wired(run_id, name, entry))
         await found.opened()
         return found
+
+    @property
+    def sessions(self) -> tuple[tuple[RunId, str], ...]:
+        """Whose they are: a run's, with a server."""
+        return tuple(self._open)
+
+    @property
+    def parked(self) -> tuple[tuple[RunId, str, str], ...]:
+        """The calls that wait in sessions of this process for an answer: run, server and key."""
+        return tuple((*owner, key) for owner, one in self._open.items() for key in one.parked)
+
+    async def drop(self, run_id: RunId, name: str, key: str) -> None:
+        """Nobody waits for the call any more."""
+        connection = self._open.get((run_id, name))
+        if connection is not None:
+            await connection.drop(key)
+
+    async def end(self, run_id: RunId, name: str) -> None:
+        """The run is over, or may not have the server any more."""
+        connection = self._open.pop((run_id, name), None)
+        if connection is not None:
+            await connection.close()
+
+    async def tidy(self) -> None:
+        """End what has been idle for long: a program that nobody uses takes a box."""
+        async with self._opening:
+            await self._make_room()
 
     async def close(self) -> None:
         await asyncio.gather(*(connection.close() for connection in self._open.values()))
@@ -77,21 +110,18 @@ class Servers:
             if not connection.alive or idle > IDLE_SECONDS or (place < spare and idle > 0):
                 await self._open.pop(key).close()
 
-    def _client(self, run_id: RunId, name: str, entry: McpServerEntry) -> httpx2.AsyncClient:
-        """Bearer and tokens go to the declared origins alone; with an issuer there is metadata elsewhere."""
+    def _wired(self, run_id: RunId, name: str, entry: McpServerEntry) -> "Wired":
         from providers.mcp.bearing import Bearing
-        from providers.mcp.tokens import credentials
+        from providers.mcp.wires import over_http, over_stdio
 
-        oauth = entry.oauth
-        declared = [entry.url, *([oauth.issuer] if oauth else [])]
-        guarded = Guarded(declared, private=entry.private_network, others=oauth is not None)
-        return httpx2.AsyncClient(
-            transport=Bearing(guarded, self._bearers, run_id, name) if entry.account else guarded,
-            headers={"authorization": f"Bearer {self._secret(entry.auth)}"} if entry.auth else {},
-            auth=credentials(entry.url, oauth, self._secret) if oauth else None,
-            timeout=httpx2.Timeout(CONNECT_SECONDS, read=entry.timeout_ms / 1000),
-            trust_env=False,
-        )
+        if entry.stdio is not None:
+            return over_stdio(partial(self._launch, run_id, name, entry.stdio))
+        return over_http(entry, self._secret, lambda wire: Bearing(wire, self._bearers, run_id, name))
+
+
+async def launch_nothing(run_id: RunId, name: str, entry: StdioEntry) -> "Program":
+    """Where there is no engine for boxes, no program is started."""
+    raise Refused(NOT_APPROVED, f"the MCP server {name!r} is a program, and none is started here")
 
 
 class NoAccounts:

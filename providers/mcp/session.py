@@ -21,6 +21,11 @@ class Session(ClientSession):
     """Lists give the objects as the server sent them, and a schema of the server's is never compiled: one
     regular expression in it could hold the process for ever."""
 
+    def _build_capabilities(self, version: str) -> types.ClientCapabilities:
+        """A server may ask for plain fields; it may not send a person to an address."""
+        form = types.ElicitationCapability(form=types.FormElicitationCapability())
+        return super()._build_capabilities(version).model_copy(update={"elicitation": form})
+
     async def agree(self, wanted: ProtocolVersion | None) -> None:
         """Settle the protocol: 2026-07-28 where the server speaks it, else the handshake of before.
         A wanted version is the only one that is taken."""

@@ -13,10 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from capabilities.elicitation import subject_of, with_defaults
 from protocol.errors import Fault
 from protocol.ids import RunId
-from protocol.mcp import NotDone
+from protocol.mcp import Answer, Asks, Exchange, NotDone, Reply
 from protocol.noun import JSONObject
+from providers.mcp.connection import Connection
 from providers.mcp.servers import Servers
 from records.database import Database
 from records.hints import LocalHints
@@ -41,11 +43,24 @@ def calls(told: dict[str, Any], listed: dict[str, Any]) -> list[tuple[str, JSONO
     return [(name, known.get(name, {})) for name in listed]
 
 
+async def call(connection: Connection, name: str, arguments: JSONObject) -> Answer:
+    """Every question is answered with its defaults, as by a person who leaves the form as it is."""
+    exchange = Exchange()
+    while True:
+        answer = await connection.call("tools", name, arguments, key=name, seconds=15, exchange=exchange)
+        if not isinstance(answer, Asks):
+            return answer
+        exchange = answer.exchange
+        while (question := exchange.pending) is not None:
+            content = with_defaults(subject_of("suite", name, question), {})
+            exchange = exchange.told(Reply(action="accept", content=content))
+
+
 async def session(servers: Servers, told: dict[str, Any]) -> str | None:
     """What a scenario's calls come to: the reason of the first one that the server turned down."""
     connection = await servers.connection(RunId("run_suite"), "suite")
     for name, arguments in calls(told, await connection.listing("tools")):
-        answer = await connection.call("tools", name, arguments, key=name, seconds=15)
+        answer = await call(connection, name, arguments)
         if isinstance(answer, NotDone):
             return answer.reason
     return None

@@ -26,8 +26,6 @@ NOT_BUILT = (
     ("auth/wif", "workload identity (the package `mcp` fails it too)"),
     ("auth/dpop", "DPoP (the package `mcp` fails it too)"),
     ("auth/enterprise", "enterprise-managed authorization"),
-    ("elicitation", "elicitation is not offered to servers"),
-    ("sep-2322", "a result that asks for input is an error result"),
 )
 """Why a scenario fails, by the beginning of its name."""
 

@@ -172,6 +172,7 @@ async def test_a_new_project_is_closed_to_all_others(home: House) -> None:
 
 BODIES: dict[str, Any] = {
     ":erase": {"ordinal": 1},
+    ":approve": {"launch_digest": "x"},
     ":interrupt": {},
     ":send": {"input": "x"},
     "{run_id}:resume": {"limits": {}},

@@ -30,6 +30,8 @@ account = {{ issuer = "{issuer}" }}
 url = "{open}/mcp"
 private_network = true
 effects = {{ add = "read_only" }}
+[mcp_servers.program.stdio]
+command = ["serve", "it"]
 """
 
 
@@ -68,7 +70,7 @@ async def connect(client: httpx2.AsyncClient, redirect: str = REDIRECT) -> dict[
 async def test_each_server_is_told_with_its_state(world: World, home: House) -> None:
     found = (await home.client.get("/v1/mcp-servers")).json()
     assert found["next_cursor"] is None
-    away, mail, opened = found["items"]
+    away, mail, opened, program = found["items"]
     assert (away["state"]["reachable"], mail["state"]["reachable"]) == (False, None)
     assert "nobody answers" in away["state"]["reason"]
     assert (mail["access"], mail["account"]) == ("account", None)
@@ -77,14 +79,16 @@ async def test_each_server_is_told_with_its_state(world: World, home: House) -> 
     assert state["server_info"] == {"name": "tests", "version": "1"}
     assert state["tools"] == [{"name": "add", "digest": raw_digest(ADD), "effect": "read_only"}]
     assert state["resources"] == [{"name": "note://one", "digest": raw_digest(NOTE), "effect": "read_only"}]
+    assert (program["transport"], program["url"], program["approved_by"]) == ("stdio", None, None)
+    assert "[1] it" in program["words"]
     assert (await home.client.get("/v1/mcp-servers/open")).json() == opened
 
 
 async def test_the_list_comes_in_pages(home: House) -> None:
-    first = (await home.client.get("/v1/mcp-servers?limit=2")).json()
-    assert [one["name"] for one in first["items"]] == ["away", "mail"]
+    first = (await home.client.get("/v1/mcp-servers?limit=3")).json()
+    assert [one["name"] for one in first["items"]] == ["away", "mail", "open"]
     rest = (await home.client.get(f"/v1/mcp-servers?cursor={first['next_cursor']}")).json()
-    assert ([one["name"] for one in rest["items"]], rest["next_cursor"]) == (["open"], None)
+    assert ([one["name"] for one in rest["items"]], rest["next_cursor"]) == (["program"], None)
 
 
 async def test_what_is_not_there_is_refused(home: House) -> None:

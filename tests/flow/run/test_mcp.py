@@ -9,12 +9,14 @@ import pytest_asyncio
 
 from capabilities.mcp import model_name
 from protocol.ids import RunId
-from providers.mcp.connection import KEY
+from protocol.mcp import ELICITATION
+from providers.mcp.calls import KEY
 from records import snapshots
 from records.decisions import Decided
 from tests.invariants import assert_standing_invariants
 from tests.mcp_peers import Peer, peer
-from tests.mcp_server import ADD
+from tests.mcp_server import ADD, ASK
+from tests.processes import until
 from tests.stack import Stack, of_type
 from tests.temporal_server import TemporalServer
 
@@ -35,6 +37,7 @@ text = "I got: {{last_result}}"
     for when, tool, arguments in (
         ("add", "good__add", "{ a = 1, b = 2 }"),
         ("drop", "good__drop", "{ }"),
+        ("ask", "good__ask", "{ }"),
         ("read", model_name("resources", "good", "note://one"), "{ }"),
         ("cut", "cut__act", "{ }"),
         ("once", "once__act", "{ }"),
@@ -73,7 +76,7 @@ async def opened(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def house(opened: House) -> AsyncGenerator[House]:
-    opened.good.offer(ADD, DROP, SHOUT)
+    opened.good.offer(ADD, DROP, SHOUT, ASK)
     before = len(opened.stack.runs)
     yield opened
     await assert_standing_invariants(opened.stack, opened.stack.runs[before:])
@@ -185,3 +188,38 @@ async def test_a_lost_answer_of_an_idempotent_write_is_asked_for_again_under_one
     keys = [call["meta"][KEY] for call in house.hostile.calls() if call["case"] == "cut_once"]
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+async def test_a_question_of_the_new_protocol_outlives_the_worker(house: House) -> None:
+    before = len(house.good.calls())
+    run = await house.stack.create("ask", capabilities=asked("good", "ask"))
+    first = await house.stack.checkpoint(run)
+    assert isinstance(await house.stack.decide(first, "approve"), Decided)
+    question = await house.stack.checkpoint(run, 2)
+    assert (question.kind, question.rule) == ("question", ELICITATION)
+    house.stack.workers[-1].kill()
+    await house.stack.start_worker()
+    assert isinstance(await house.stack.decide(question, "answer", answer={"name": "Ada"}), Decided)
+    told = await house.stack.ended(run)
+    assert 'the first: {"action": "accept", "content": {"name": "Ada"}}' in told[-1]["output_text"]
+    keys = [call["meta"][KEY] for call in house.good.calls()[before:]]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+async def test_a_worker_that_dies_after_an_answer_was_taken_does_not_use_it_twice(house: House) -> None:
+    before = len(house.good.calls())
+    run = await house.stack.create("ask", capabilities=asked("good", "ask"))
+    first = await house.stack.checkpoint(run)
+    assert isinstance(await house.stack.decide(first, "approve"), Decided)
+    question = await house.stack.checkpoint(run, 2)
+    house.stack.arm("before_result", "good__ask")
+    assert isinstance(await house.stack.decide(question, "answer", answer={"name": "Ada"}), Decided)
+    await until(lambda: house.stack.fired("before_result"), 30, "the worker does not die")
+    await house.stack.start_worker()
+    unknown = await house.stack.checkpoint(run, 3)
+    assert unknown.kind == "outcome_unknown"
+    answer = await house.stack.decide(unknown, "answer", answer={"resolution": "succeeded"})
+    assert isinstance(answer, Decided)
+    assert (await house.stack.ended(run))[-1]["type"] == "run.completed"
+    assert len(house.good.calls()[before:]) == 2

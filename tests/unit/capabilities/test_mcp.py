@@ -155,7 +155,7 @@ def test_a_server_is_declared_in_the_file_and_nothing_else_is_taken() -> None:
         (
             'oauth = { issuer = "https://a.example", client_id = "c", '
             'client_secret = { kind = "env", name = "S" } }',
-            "not both",
+            "one of them",
         ),
     ):
         with pytest.raises(InvalidRequest, match=words):

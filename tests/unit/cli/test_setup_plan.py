@@ -26,6 +26,7 @@ BARE = Machine(
     temporal=False,
     agent=False,
     gitea=False,
+    mcp=False,
 )
 READY = Machine(
     root=True,
@@ -36,13 +37,14 @@ READY = Machine(
     temporal=True,
     agent=True,
     gitea=True,
+    mcp=True,
 )
 
 
 def test_a_bare_machine_gets_everything() -> None:
     assert plan(BARE, EVERYTHING) == Plan(
         needs=(GIT, ENGINE, BOOTSTRAP, SIGNATURES, COMPILER, POSTGRES),
-        parts=("packages", "engine", "go", "agent", "temporal", "image", "forge"),
+        parts=("packages", "engine", "go", "agent", "temporal", "image", "forge", "mcp"),
     )
 
 
@@ -64,7 +66,7 @@ def test_an_installed_engine_that_does_not_answer_is_only_started() -> None:
 def test_without_the_forge_neither_it_nor_a_compiler_is_asked_for() -> None:
     made = plan(BARE, RUNTIME_ONLY)
     assert made.needs == (GIT, ENGINE, BOOTSTRAP, SIGNATURES)
-    assert made.parts == ("packages", "engine", "go", "agent", "temporal", "image")
+    assert made.parts == ("packages", "engine", "go", "agent", "temporal", "image", "mcp")
 
 
 def test_go_is_not_installed_where_nothing_is_left_to_build() -> None:

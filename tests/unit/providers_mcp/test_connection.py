@@ -8,7 +8,7 @@ import pytest
 from protocol.errors import Unavailable
 from protocol.ids import RunId
 from protocol.mcp import Lost, NotDone, Said
-from providers.mcp.connection import KEY
+from providers.mcp.calls import KEY
 from providers.mcp.servers import Servers
 from tests.mcp_peers import peer
 from tests.mcp_server import ADD, GREET, NOTE
