@@ -88,6 +88,8 @@ class Calls:
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return await within(asyncio.create_task(_answered(session, call)), call.seconds, gone)
         async with self._turn:
+            if not call.exchange.asked:
+                await self.drop(call.key)  # who comes without an answer begins anew
             waiting = self._parked.pop(call.key, None)
             known: Iterator[Asked] = iter(())
             if waiting is None:

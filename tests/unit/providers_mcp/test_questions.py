@@ -107,6 +107,13 @@ async def test_a_call_that_nobody_waits_for_is_ended_and_the_session_goes_on(mad
     assert isinstance(await call(connection, "echo", key="next"), Said)
 
 
+async def test_who_comes_without_an_answer_begins_the_call_anew(made: Servers) -> None:
+    connection = await made.connection(RUN, "program")
+    assert isinstance(await call(connection, "ask"), Asks)
+    assert isinstance(await call(connection, "ask"), Asks)
+    assert made.parked == ((RUN, "program", "k"),)
+
+
 async def test_a_session_that_ends_loses_the_calls_that_wait_in_it(made: Servers) -> None:
     connection = await made.connection(RUN, "program")
     asks = await call(connection, "ask")
