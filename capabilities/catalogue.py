@@ -8,6 +8,7 @@ from capabilities.catalogue_vaults import vault_tools
 from capabilities.catalogue_web import web_tools
 from capabilities.offer import Missing, Offer, Offered
 from capabilities.resources import skill_tools
+from capabilities.spawn import spawn_tools
 from protocol.artifact import MOST_BYTES
 from protocol.capability import Capability, ClientToolCapability, ToolCapability, label
 from protocol.digest import digest
@@ -101,7 +102,8 @@ ASK_USER = "ask_user"
 
 @cache
 def built_in() -> tuple[ToolDefinition, ...]:
-    return (*_workspace(), *_forge(), *skill_tools(), *vault_tools(), _ask_user(), *web_tools())
+    of_runs = (*skill_tools(), *vault_tools(), _ask_user(), *web_tools(), *spawn_tools())
+    return (*_workspace(), *_forge(), *of_runs)
 
 
 def _text(description: str, **limits: JSON) -> JSONObject:

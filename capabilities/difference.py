@@ -40,6 +40,8 @@ def _frame(before: SnapshotDocument, after: SnapshotDocument) -> Iterator[Change
         ("repository", lambda document: document.repository and document.repository.model_dump(mode="json")),
         ("safety profile", lambda document: document.safety_profile),
         ("assessment profile", lambda document: document.assessment_profile),
+        ("parent", lambda document: document.parent and document.parent.digest),
+        ("levels of subruns", lambda document: document.subruns and document.subruns.depth),
     )
     for name, fact in facts:
         old, new = fact(before), fact(after)

@@ -24,6 +24,7 @@ _COLUMNS = {
     "BECAUSE": "stop_reason",
     "MODEL": "model",
     "STEPS": "step_count",
+    "SPAWNED BY": "parent_run_id",
     "CREATED": "created_at",
 }
 WORKSPACE_TOOLS = ("bash", "read_file", "write_file", "edit_file", "glob", "grep", "save_artifact")
@@ -130,10 +131,11 @@ def runs(
     reach: Reach,
     session: Annotated[str | None, typer.Option(help="Only those of a session.")] = None,
     status: Annotated[str | None, typer.Option(help="Only those in a state, as `waiting`.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only those that a run spawned.")] = None,
     limit: Limit = 20,
 ) -> None:
     """List runs, newest first."""
-    query = {"order": "desc", "session_id": session, "status": status}
+    query = {"order": "desc", "session_id": session, "status": status, "parent_run_id": parent}
     listed(reach, "/v1/runs", _COLUMNS, limit=limit, empty="no runs", **query)
 
 
@@ -142,9 +144,10 @@ def show(run_id: RunArgument, reach: Reach) -> None:
     with connect(reach) as client:
         told = client.get(f"/v1/runs/{run_id}")
         tools = list(client.items(f"/v1/runs/{run_id}/tool-executions", most=1000, order="asc"))
-        asked = list(client.items(f"/v1/runs/{run_id}/checkpoints", most=1000, order="asc"))
+        asked = list(client.items("/v1/checkpoints", most=1000, order="asc", run_id=run_id))
+        below = list(client.items("/v1/runs", most=1000, order="asc", parent_run_id=run_id))
     if reach.as_json:
-        tell.as_json({**told, "tool_executions": tools, "checkpoints": asked})
+        tell.as_json({**told, "tool_executions": tools, "checkpoints": asked, "subruns": below})
         return
     tell.facts(_facts(told))
     if told.get("output_text"):
@@ -154,6 +157,10 @@ def show(run_id: RunArgument, reach: Reach) -> None:
         print()
         rows = [(one["step"], one["tool"], one["status"], one.get("outcome"), _ms(one)) for one in tools]
         tell.table(("STEP", "TOOL", "STATUS", "OUTCOME", "TOOK"), rows, empty="")
+    if below:
+        print()
+        rows = [(one["id"], one["status"], one.get("stop_reason"), one["step_count"]) for one in below]
+        tell.table(("SUBRUN", "STATUS", "BECAUSE", "STEPS"), rows, empty="")
     if asked:
         print()
         rows = [(one["id"], one["kind"], one["status"], one.get("tool"), _by(one)) for one in asked]
@@ -167,6 +174,7 @@ def _facts(told: JSONObject) -> list[tuple[str, object]]:
     return [
         ("run", told["id"]),
         ("session", told["session_id"]),
+        ("spawned by", told.get("parent_run_id")),
         ("status", told["status"]),
         ("because", told.get("stop_reason")),
         ("error", f"{error['message']} ({error['code']})" if error else None),

@@ -36,6 +36,7 @@ class RunFilter(PageRequest):
     """Which runs of the project are listed."""
 
     session_id: str | None = None
+    parent_run_id: str | None = None
     status: RunStatus | None = None
 
 
@@ -74,13 +75,14 @@ async def stream_run(request: Request, here: Here, caller: Runner) -> Response:
 @router.get("/v1/runs", response_model=Listed[Run])
 async def list_runs(here: Here, caller: Reader, asked: Annotated[RunFilter, Query()]) -> Response:
     def query(connection: Connection) -> Page[Run]:
-        session = asked.session_id
+        session, parent = asked.session_id, asked.parent_run_id
         named = session_named(connection, caller.tenant, session, param="session_id") if session else None
         return runs.list_runs(
             connection,
             caller.tenant,
             asked,
             session_id=named.id if named else None,
+            parent_run_id=run_named(connection, caller.tenant, parent).run.id if parent else None,
             status=asked.status,
         )
 

@@ -7,8 +7,17 @@ or a turn that passed the token or cost budget, is not executed at all.
 from typing import Literal
 
 from harness.state import BudgetWait, Ending, PendingCall, RunState
-from protocol.ids import ToolExecutionId
-from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, Message, Sent
+from protocol.ids import CheckpointId, RunId, ToolExecutionId
+from protocol.inbox import (
+    Cancel,
+    CheckpointResolved,
+    Interrupt,
+    LimitsRaised,
+    Message,
+    Sent,
+    SubrunEnded,
+    SubrunWaits,
+)
 from protocol.noun import Noun
 from protocol.run import Limits, LimitsPatch, StopReason
 
@@ -155,25 +164,43 @@ class Asked(Noun):
     expires_at: str
 
 
-def after_tool(state: RunState, outcome: Settled | Asked) -> RunState:
-    def mark(call: PendingCall) -> PendingCall:
-        if call.tool_execution_id != outcome.tool_execution_id:
-            return call
-        if isinstance(outcome, Settled):
-            return call.model_copy(update={"phase": "done", "checkpoint_id": None, "expires_at": None})
-        return call.model_copy(
-            update={
-                "phase": "waiting",
-                "checkpoint_id": outcome.checkpoint_id,
-                "expires_at": outcome.expires_at,
-            }
-        )
+class Spawned(Noun):
+    """A tool call made a subrun, whose end is its result."""
 
+    tool_execution_id: ToolExecutionId
+    child_run_id: RunId
+
+
+def after_tool(state: RunState, outcome: Settled | Asked | Spawned) -> RunState:
+    stands: dict[str, str | None] = {"phase": "done", "checkpoint_id": None, "expires_at": None}
+    awaited: str | None = None
+    match outcome:
+        case Settled():
+            pass
+        case Asked(checkpoint_id=awaited, expires_at=expires_at):
+            stands = {"phase": "waiting", "checkpoint_id": awaited, "expires_at": expires_at}
+        case Spawned(child_run_id=awaited):
+            stands |= {"phase": "spawned", "child_run_id": awaited}
     wrote = state.wrote or (isinstance(outcome, Settled) and outcome.wrote)
-    state = state.model_copy(update={"calls": tuple(map(mark, state.calls)), "wrote": wrote})
-    if isinstance(outcome, Asked) and outcome.checkpoint_id in state.answers:
-        return after_answer(state, outcome.checkpoint_id)
-    return state
+    calls = _with(state, outcome.tool_execution_id, stands)
+    state = state.model_copy(update={"calls": calls, "wrote": wrote})
+    return after_answer(state, awaited) if awaited and awaited in state.answers else state
+
+
+def after_start(state: RunState, execution: ToolExecutionId) -> RunState:
+    """The story of a call's subrun has begun, where it is not over already."""
+    if not any(call.tool_execution_id == execution and call.phase == "spawned" for call in state.calls):
+        return state
+    return state.model_copy(update={"calls": _with(state, execution, {"phase": "delegated"})})
+
+
+def _with(
+    state: RunState, execution: ToolExecutionId, stands: dict[str, str | None]
+) -> tuple[PendingCall, ...]:
+    return tuple(
+        call.model_copy(update=stands) if call.tool_execution_id == execution else call
+        for call in state.calls
+    )
 
 
 def after_budget_asked(state: RunState, wait: BudgetWait) -> RunState:
@@ -192,30 +219,58 @@ def after_budget_due(state: RunState, wait: BudgetWait, expires_at: str | None) 
     return state.model_copy(update={"budget": later})
 
 
-def after_answer(state: RunState, checkpoint_id: str) -> RunState:
-    """Somebody answered, or the deadline did: the waiting call can be taken up. An answer may be heard before
-    the call is known to wait."""
+def after_answer(state: RunState, awaited: str) -> RunState:
+    """Somebody answered, or the deadline did, or a subrun has ended: the call that waits for it can be taken
+    up. An answer may be heard before the call is known to wait."""
 
     def waits(call: PendingCall) -> bool:
-        return call.phase == "waiting" and call.checkpoint_id == checkpoint_id
+        return awaited == (call.checkpoint_id if call.phase == "waiting" else _subrun_of(call))
 
-    if state.budget is not None and state.budget.checkpoint_id == checkpoint_id:
+    def taken_up(call: PendingCall) -> PendingCall:
+        return call.model_copy(update={"phase": "answered" if call.phase == "waiting" else "ready"})
+
+    if state.budget is not None and state.budget.checkpoint_id == awaited:
         return state.model_copy(update={"budget": None})
     if not any(map(waits, state.calls)):
-        return state.model_copy(update={"answers": (*state.answers, checkpoint_id)})
-    calls = tuple(
-        call.model_copy(update={"phase": "answered"}) if waits(call) else call for call in state.calls
-    )
-    answers = tuple(answer for answer in state.answers if answer != checkpoint_id)
+        return state.model_copy(update={"answers": (*state.answers, awaited)})
+    calls = tuple(taken_up(call) if waits(call) else call for call in state.calls)
+    answers = tuple(answer for answer in state.answers if answer != awaited)
     return state.model_copy(update={"calls": calls, "answers": answers})
 
 
-def waiting_for(state: RunState, *, parallel: bool) -> tuple[PendingCall, ...]:
-    """The calls that wait for somebody, where nothing else can be done; empty otherwise. Calls that are
-    carried out in turn wait behind the first."""
+def waiting_for(state: RunState, *, parallel: bool) -> tuple[CheckpointId, ...]:
+    """The checkpoints that the calls wait for, by themselves or through their subruns, where nothing else can
+    be done; empty otherwise. Calls that are carried out in turn wait behind the first."""
     todo = tuple(call for call in state.calls if call.phase != "done")
-    todo = todo if parallel else todo[:1]
-    return todo if all(call.phase == "waiting" for call in todo) else ()
+    found = [_awaited(state, call) for call in (todo if parallel else todo[:1])]
+    return tuple(dict.fromkeys(name for names in found for name in names)) if all(found) else ()
+
+
+def rests(state: RunState) -> bool:
+    """Whether subruns are at work, and nothing of any call is in hand here."""
+    todo = [call for call in state.calls if call.phase != "done"]
+    return bool(subruns(state)) and all(call.phase in ("waiting", "delegated") for call in todo)
+
+
+def subruns(state: RunState) -> tuple[RunId, ...]:
+    """Those that are at work."""
+    return tuple(child for call in state.calls if (child := _subrun_of(call)) is not None)
+
+
+def spawned(state: RunState) -> bool:
+    """Whether a call of the open step made a subrun, at work or over."""
+    return any(call.child_run_id is not None for call in state.calls)
+
+
+def _subrun_of(call: PendingCall) -> RunId | None:
+    return call.child_run_id if call.phase in ("spawned", "delegated") else None
+
+
+def _awaited(state: RunState, call: PendingCall) -> tuple[CheckpointId, ...]:
+    child = _subrun_of(call)
+    if child is not None:
+        return state.subruns.get(child, ())
+    return (call.checkpoint_id,) if call.phase == "waiting" and call.checkpoint_id else ()
 
 
 def after_target_lost(state: RunState) -> RunState:
@@ -240,7 +295,7 @@ def after_take_up(state: RunState, taken: Interrupt) -> RunState:
     open_step = state.open_step if wrote else None
     later = None if state.interrupt == taken else state.interrupt
     over = {"interrupt": later, "budget": None, "open_step": open_step, "calls": (), "wrote": wrote}
-    return state.model_copy(update=over)
+    return state.model_copy(update={**over, "subruns": {}})
 
 
 def hear(state: RunState, message: Message) -> RunState:
@@ -257,6 +312,11 @@ def hear(state: RunState, message: Message) -> RunState:
             return state.model_copy(update={"limits": raised, "budget": None})
         case CheckpointResolved():
             return after_answer(state, message.checkpoint_id)
+        case SubrunWaits(child_run_id=child, checkpoint_ids=asked):
+            return state.model_copy(update={"subruns": {**state.subruns, child: asked}})
+        case SubrunEnded(child_run_id=child):
+            others = {name: asked for name, asked in state.subruns.items() if name != child}
+            return after_answer(state.model_copy(update={"subruns": others}), child)
 
 
 def _interrupted(state: RunState, interrupt: Interrupt) -> RunState:

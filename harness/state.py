@@ -8,11 +8,13 @@ from protocol.noun import Noun
 from protocol.run import Limits, RunStatus, StopReason
 from protocol.tool import Effect, ToolSource
 
-CallPhase = Literal["ready", "waiting", "answered", "done"]
+CallPhase = Literal["ready", "waiting", "answered", "spawned", "delegated", "done"]
+"""`spawned`: it made a subrun, whose story is to be begun; `delegated`: the subrun is at work."""
 
 
 class PendingCall(Noun):
-    """A tool call of the open step; `checkpoint_id` while somebody has to answer."""
+    """A tool call of the open step; `checkpoint_id` while somebody has to answer, `child_run_id` where a
+    subrun carries it out."""
 
     tool_execution_id: ToolExecutionId
     source: ToolSource
@@ -20,6 +22,7 @@ class PendingCall(Noun):
     phase: CallPhase = "ready"
     checkpoint_id: CheckpointId | None = None
     expires_at: str | None = None
+    child_run_id: RunId | None = None
 
 
 class BudgetWait(Noun):
@@ -43,7 +46,8 @@ class RunState(Noun):
     """`step` counts model turns that were begun, `open_step` is a tool step that is not yet completed.
 
     `clock_ms` is the time that the run has worked: it stands still while the run waits for somebody.
-    `answers` are resolved checkpoints that no call is known to wait for yet.
+    `answers` are resolved checkpoints, and ended subruns, that no call is known to wait for yet.
+    `subruns` says of each subrun that can do nothing what it waits for.
     """
 
     run_id: RunId
@@ -52,6 +56,7 @@ class RunState(Noun):
     open_step: int | None = None
     calls: tuple[PendingCall, ...] = ()
     answers: tuple[str, ...] = ()
+    subruns: dict[RunId, tuple[CheckpointId, ...]] = {}
     tool_count: int = 0
     tokens: int = 0
     cost_usd: float = 0.0

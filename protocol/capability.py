@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from protocol.egress import EgressName, EgressRule
 from protocol.ids import RunId, SnapshotId
 from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
+from protocol.subrun import ParentSnapshot, SubrunLimits
 from protocol.tool import Effect, ToolDefinition
 
 Approval = Literal["auto", "ask", "approve"]
@@ -169,7 +170,7 @@ class RepositoryGrant(Noun):
 
 
 class SnapshotDocument(Noun):
-    """What the digest covers (design 5)."""
+    """What the digest covers (design 5). `parent` is there in a subrun's, `subruns` where it may spawn."""
 
     version: Literal[1] = 1
     run_id: RunId
@@ -185,6 +186,8 @@ class SnapshotDocument(Noun):
     model: str | None = None
     safety_profile: str = "default@1"
     assessment_profile: str = "default@1"
+    parent: ParentSnapshot | None = None
+    subruns: SubrunLimits | None = None
 
 
 class CapabilitySnapshot(Noun):

@@ -14,6 +14,7 @@ from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
 from protocol.safety import SafetyProfile
 from protocol.secret import SecretRef
+from protocol.subrun import SubrunsEntry
 from protocol.target import BoxLimits
 from protocol.vault import VaultEntry, VaultName
 from protocol.web import SearchEntry, WebEntry
@@ -149,4 +150,5 @@ class Config(Noun):
     webhooks: dict[str, WebhookEntry] = {}
     webhook_delivery: DeliveryEntry = DeliveryEntry()
     vaults: dict[VaultName, VaultEntry] = {}
+    subruns: SubrunsEntry = SubrunsEntry()
     counting_tools: str | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocol.ids import CheckpointId
+from protocol.ids import CheckpointId, RunId
 from protocol.noun import Noun
 from protocol.run import LimitsPatch
 
@@ -41,8 +41,22 @@ class LimitsRaised(Noun):
     limits: LimitsPatch
 
 
+class SubrunWaits(Noun):
+    """A subrun can do nothing until somebody answers these; without any it goes on."""
+
+    kind: Literal["subrun_waits"] = "subrun_waits"
+    child_run_id: RunId
+    checkpoint_ids: tuple[CheckpointId, ...] = ()
+
+
+class SubrunEnded(Noun):
+    kind: Literal["subrun_ended"] = "subrun_ended"
+    child_run_id: RunId
+
+
 Message = Annotated[
-    CheckpointResolved | Sent | Interrupt | Cancel | LimitsRaised, Field(discriminator="kind")
+    CheckpointResolved | Sent | Interrupt | Cancel | LimitsRaised | SubrunWaits | SubrunEnded,
+    Field(discriminator="kind"),
 ]
 
 

@@ -23,6 +23,7 @@ from records.conflicts import insert_unless_there
 from records.database import now
 from records.paging import Page, PageRequest, page_of
 from records.tables import checkpoints, decisions
+from records.tree import tree
 from records.tx import Tx
 
 c = checkpoints.c
@@ -194,10 +195,13 @@ def list_checkpoints(
     kind: CheckpointKind | None = None,
     run_id: RunId | None = None,
 ) -> Page[Checkpoint]:
+    """Those of a run stand with those of its subruns."""
     query = _ALL.where(c.org_id == tenant.org_id, c.project_id == tenant.project_id)
-    for column, value in ((c.status, status), (c.kind, kind), (c.run_id, run_id)):
+    for column, value in ((c.status, status), (c.kind, kind)):
         if value is not None:
             query = query.where(column == value)
+    if run_id is not None:
+        query = query.where(c.run_id.in_(tree(run_id)))
     rows, cursor = page_of(connection, query, (c.created_at, c.id), page)
     return Page(_checkpoints(connection, rows), cursor)
 

@@ -66,6 +66,37 @@ def claims_without_outcome(connection: Connection) -> list[ToolExecutionId]:
     return list(connection.execute(query).scalars())
 
 
+class Kin(NamedTuple):
+    """A run, and another one that it has to do with."""
+
+    run_id: RunId
+    other: RunId
+
+
+def strays(connection: Connection) -> list[Kin]:
+    """Subruns that have not ended although their parent has."""
+    above = runs.alias()
+    query = select(runs.c.id, above.c.id.label("above")).join(above, above.c.id == runs.c.parent_run_id)
+    query = query.where(runs.c.completed_at.is_(None), above.c.completed_at.is_not(None))
+    return [Kin(row.id, row.above) for row in connection.execute(query.order_by(runs.c.id))]
+
+
+def unheard(connection: Connection) -> list[Kin]:
+    """Calls that wait for a subrun which has ended, or is not there: their runs, and the subrun."""
+    query = (
+        select(tool_executions.c.run_id, effects.c.result)
+        .join(effects, effects.c.tool_execution_id == tool_executions.c.id)
+        .where(tool_executions.c.status == "claimed", effects.c.state == "succeeded")
+        .order_by(tool_executions.c.id)
+    )
+    named = ((row.run_id, (row.result or {}).get("child_run_id")) for row in connection.execute(query))
+    found = [Kin(run_id, RunId(child)) for run_id, child in named if isinstance(child, str)]
+    named_ones = runs.c.id.in_([kin.other for kin in found])
+    at_work = connection.execute(select(runs.c.id).where(named_ones, runs.c.completed_at.is_(None)))
+    left = set(at_work.scalars())
+    return [kin for kin in found if kin.other not in left]
+
+
 def forge_deeds(connection: Connection) -> list[Deed]:
     """Pushes and pull requests that succeeded: each has to be on its forge exactly once."""
     query = (

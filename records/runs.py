@@ -218,11 +218,12 @@ def list_runs(
     page: PageRequest,
     *,
     session_id: SessionId | None = None,
+    parent_run_id: RunId | None = None,
     status: RunStatus | None = None,
 ) -> Page[Run]:
     query = _select().where(owned_by(tenant, runs))
-    if session_id is not None:
-        query = query.where(runs.c.session_id == session_id)
+    for column, value in ((runs.c.session_id, session_id), (runs.c.parent_run_id, parent_run_id)):
+        query = query if value is None else query.where(column == value)
     if status is not None:
         query = query.where(_has(status))
     rows, cursor = page_of(connection, query, (runs.c.created_at, runs.c.id), page)
@@ -249,13 +250,13 @@ def last_of_session(
     return None if row is None else record_of(connection, row)
 
 
-def stale_starts(connection: Connection, older_than_s: float) -> list[RunId]:
-    """Runs whose workflow was not begun in time."""
+def stale_starts(connection: Connection, older_than_s: float) -> list[tuple[RunId, RunId | None]]:
+    """Runs whose workflow was not begun in time, each with its parent."""
     limit = now(connection) - timedelta(seconds=older_than_s)
-    query = select(runs.c.id).where(
+    query = select(runs.c.id, runs.c.parent_run_id).where(
         runs.c.completed_at.is_(None), runs.c.status == "starting", runs.c.created_at < limit
     )
-    return list(connection.execute(query).scalars())
+    return [(row.id, row.parent_run_id) for row in connection.execute(query)]
 
 
 def open_runs(connection: Connection) -> list[RunId]:

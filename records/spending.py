@@ -72,15 +72,16 @@ def of_budget(tx: Tx, tenant: Tenant, budget: Budget, payer: Payer) -> Account:
     return _locked(tx, account.model_copy(update={"id": named}))
 
 
-def of_run(tx: Tx, run_id: RunId, limits: Limits) -> Account:
-    """The run's own limits; what it used before it had any is counted from the beginning."""
+def of_run(tx: Tx, run_id: RunId, limits: Limits, *, of_other: bool = False) -> Account:
+    """The run's own limits; what it used before it had any is counted from the beginning. A run below it
+    knows them by the run's id."""
     row = tx.connection.execute(select(runs.c.usage, runs.c.cost_usd).where(runs.c.id == run_id)).one()
     used = Amount(tokens=row.usage.total, nanos=nanos(row.cost_usd or 0.0))
     return _locked(
         tx,
         Account(
             id=f"run:{run_id}",
-            budget=RUN,
+            budget=f"{RUN}:{run_id}" if of_other else RUN,
             max_tokens=limits.max_tokens or None,
             max_nanos=nanos(limits.max_cost_usd) if limits.max_cost_usd else None,
             spent=used,

@@ -197,6 +197,7 @@ runs = Table(
     Index(None, "session_id", "created_at", "id"),
     _index_where("uq_runs_one_open_per_session", "session_id", where="stateful AND completed_at IS NULL"),
     _index_where("ix_runs_open", "created_at", where="completed_at IS NULL"),
+    _index_where("ix_runs_parent_run_id", "parent_run_id", where="parent_run_id IS NOT NULL"),
     postgresql_with={"fillfactor": 70},
 )
 

@@ -6,6 +6,7 @@ from protocol.capability import CapabilitySnapshot, Grant
 from protocol.checkpoint import PushFacts
 from protocol.digest import digest_bytes
 from protocol.event import ToolOutput
+from protocol.ids import RunId
 from protocol.label import Label
 from protocol.noun import JSONObject, Noun
 from protocol.tool import ToolExecution, ToolOutcome
@@ -79,12 +80,20 @@ class Inquiry(Noun):
     expires_in_ms: int | None = None
 
 
+class Delegated(Noun):
+    """A subrun carries the act out, and its end is the result."""
+
+    child_run_id: RunId
+
+
 class Act(Protocol):
     """How one kind of tool acts. Faults of class Refused become error results that the model sees."""
 
     async def prepare(self, doing: Doing) -> Prepared: ...
 
-    async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result | Inquiry: ...
+    async def perform(
+        self, doing: Doing, prepared: Prepared, attempt: int
+    ) -> Result | Delegated | Inquiry: ...
 
     async def probe(self, doing: Doing, prepared: Prepared) -> Result | None:
         """What an earlier, interrupted try has done to the world; None where it cannot be told."""

@@ -1,4 +1,4 @@
-"""Which work tree a run begins with: its own, or without a repository that of the session's last run."""
+"""Which work tree a run begins with: its own, or without a repository its parent's or the session's last."""
 
 from dataclasses import dataclass
 
@@ -21,11 +21,14 @@ class Lineage:
 
 
 def former_of(connection: Connection, record: RunRecord) -> RunRecord | None:
-    """The run whose workspace this one continues."""
-    target = record.run.target
-    if target is None or target.repo is not None or not record.stateful:
+    """The run whose workspace this one continues: a subrun that of its parent."""
+    target, parent = record.run.target, record.run.parent_run_id
+    if target is None or target.repo is not None or not (record.stateful or parent):
         return None
-    former = runs.last_of_session(connection, record.run.session_id, before=record.run.id)
+    if parent is not None:
+        former = runs.load(connection, parent)
+    else:
+        former = runs.last_of_session(connection, record.run.session_id, before=record.run.id)
     if former is None or former.run.target is None or former.run.target.name != target.name:
         return None
     return former

@@ -1,11 +1,14 @@
 """Bodies of the run's own ports: claimed and resolved, listening, waiting, interrupted, ended."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from temporalio import activity
 
 from capabilities.branch import default_branch
+from capabilities.inheritance import Inherited, within
 from capabilities.placing import check_refusals, placing, refusals, spending
 from capabilities.policy import Policy
 from capabilities.policy_layers import Layers
@@ -13,24 +16,26 @@ from capabilities.receipts import Noted
 from capabilities.resolve import ResolveRequest, resolve
 from capabilities.signing import Signer
 from capabilities.snapshot import seal
+from capabilities.spawn import SPAWN
 from capabilities.verdict import Asker
 from harness.state import Ending, RunState
-from protocol.capability import RepositoryGrant
+from protocol.capability import CapabilitySnapshot, RepositoryGrant, SnapshotDocument
 from protocol.digest import canonical, digest
 from protocol.errors import Refused, Unavailable
 from protocol.event import CapabilityResolved, NameCount
 from protocol.ids import RunId, SnapshotId, derived
 from protocol.inbox import Cancel, Interrupt
 from protocol.noun import rfc3339
+from protocol.subrun import SubrunLimits, SubrunsEntry
 from providers.registry import Registry
-from records import budgets, checkpoints, inbox, principals, project_policies, runs, snapshots
+from records import budgets, checkpoints, inbox, principals, project_policies, runs, snapshots, subruns
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
 from records.tx import Tx
 from records.writer import Writer
 from targets.forge.forges import Forges
-from worker import endings
+from worker import family
 from worker.faults import ending_for, for_retry
 from worker.heads import Heads
 from worker.inflight import InFlight, Stopped, until_stopped
@@ -51,6 +56,7 @@ from workflows.messages import (
     Opened,
     Opening,
     Pause,
+    Resume,
     RunEnd,
     RunRef,
 )
@@ -91,6 +97,7 @@ class Runs(ports.Runs):
         with self._inflight.working(ref.run_id) as stop, span("run", run_id=ref.run_id):
             try:
                 repository = await until_stopped(self._repository(record), stop)
+                parent = await self._parent(record)
             except Stopped:
                 return NotOpened(ending=Ending(status="cancelled", stop_reason="cancelled"))
             except Unavailable as fault:
@@ -100,7 +107,7 @@ class Runs(ports.Runs):
             except Refused as fault:
                 return NotOpened(ending=ending_for(fault))
         try:
-            await self._authority.resolve(self._database, self._writer, record, repository)
+            await self._authority.resolve(self._database, self._writer, record, repository, parent)
         except Refused as fault:
             return NotOpened(ending=ending_for(fault))
         has_target = record.run.target is not None
@@ -133,17 +140,34 @@ class Runs(ports.Runs):
 
     @activity.defn(name="pause")
     async def pause(self, order: Pause) -> None:
+        parent = order.parent_run_id
+
         def unit(tx: Tx) -> None:
             still_open = checkpoints.open_among(tx.connection, order.checkpoint_ids)
             if still_open:
                 runs.set_waiting(tx, order.run_id, still_open)
+            if still_open and parent:
+                subruns.tell_waiting(tx, parent, order.run_id, still_open)
 
-        await self._writer.commit(unit, runs=[order.run_id])
+        await self._writer.commit(unit, runs=[order.run_id, *([parent] if parent else [])])
+
+    @activity.defn(name="resume")
+    async def resume(self, order: Resume) -> None:
+        parent = order.parent_run_id
+
+        def unit(tx: Tx) -> None:
+            if not order.by_call:
+                runs.set_running(tx, order.run_id)
+            if parent:
+                subruns.tell_waiting(tx, parent, order.run_id, ())
+
+        await self._writer.commit(unit, runs=[order.run_id, *([parent] if parent else [])])
 
     @activity.defn(name="take_up_interrupt")
     async def take_up(self, order: InterruptOrder) -> None:
         record = await self._known.record(order.run_id)
-        await self._writer.commit(lambda tx: take_up(tx, record, order), runs=[order.run_id])
+        unit = partial(take_up, record=record, order=order)
+        await family.stop_subruns(self._database, self._writer, record, unit)
         self._heads.forget(record.history)
 
     @activity.defn(name="expire_checkpoint")
@@ -162,8 +186,13 @@ class Runs(ports.Runs):
     @activity.defn(name="end_run")
     async def end(self, order: RunEnd) -> None:
         record = await self._known.record(order.run_id)
-        await self._writer.commit(lambda tx: endings.end(tx, record, order.ending), runs=[order.run_id])
+        await family.end(self._database, self._writer, record, order.ending)
         self._heads.forget(record.history)
+
+    async def _parent(self, record: RunRecord) -> CapabilitySnapshot | None:
+        """The authority above a subrun's, under a signature that is believed."""
+        parent = record.run.parent_run_id
+        return None if parent is None else (await self._known.get(parent)).snapshot
 
     async def _repository(self, record: RunRecord) -> RepositoryGrant | None:
         target = record.run.target
@@ -183,7 +212,8 @@ class Runs(ports.Runs):
 
 
 class Authority:
-    """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to."""
+    """Resolves a run's capabilities once, seals them, and keeps the policy that they are pinned to. A subrun
+    is decided under the version that its parent pins."""
 
     def __init__(
         self,
@@ -193,24 +223,37 @@ class Authority:
         signer: Signer,
         safety: Safety,
         registry: Registry,
+        pinned: Callable[[str], Awaitable[Policy]],
+        levels: SubrunsEntry,
     ) -> None:
         self._safety = safety
         self._registry = registry
+        self._pinned = pinned
+        self._levels = SubrunLimits(depth=levels.max_depth, fan_out=levels.fan_out)
         self._sources = sources
         self._layers = Layers(policy)
         self._shadow = shadow
         self._signer = signer
 
     async def resolve(
-        self, database: Database, writer: Writer, record: RunRecord, repository: RepositoryGrant | None
+        self,
+        database: Database,
+        writer: Writer,
+        record: RunRecord,
+        repository: RepositoryGrant | None,
+        parent: CapabilitySnapshot | None,
     ) -> None:
         run = record.run
         if run.capability_snapshot_id is not None:
             await self._check_kept(database, run.capability_snapshot_id)
             return
         roles = await database.read(lambda c: principals.roles_of(c, record.principal_id))
-        shelf = await self._sources.stock(record, record.request.capabilities)
-        policy = await self._policy_of(database, record)
+        if parent is None:
+            shelf = await self._sources.stock(record, record.request.capabilities)
+            policy = await self._policy_of(database, record)
+        else:
+            shelf = Inherited(parent)
+            policy = await self._pinned(parent.document.policy_digest)
         noted = Noted(policy)
         asker = Asker(id=record.principal_id, roles=roles, project=record.tenant.project_id)
         actor = await database.read(lambda c: budgets.actor_of(c, run.session_id))
@@ -231,21 +274,21 @@ class Authority:
             shelf,
             noted,
         )
-        profile = self._safety.profile_for(record)
-        document = document.model_copy(
-            update={
-                "safety_profile": profile.version,
-                "model": model.name,
-                "denials": (*refused, *document.denials),
-            }
-        )
-        policy_text = policy.document().decode()
+        denials = (*refused, *document.denials)
+        document = document.model_copy(update={"model": model.name, "denials": denials})
+        kept = {policy.digest: policy.document().decode()}
+        if parent is None:
+            profile = self._safety.profile_for(record)
+            kept[digest(profile)] = canonical(profile).decode()
+            document = self._with_levels(document.model_copy(update={"safety_profile": profile.version}))
+        else:
+            document = within(document, parent)
 
         def unit(tx: Tx) -> None:
             snapshot_id = SnapshotId(derived("capsnap_", run.id, 0))
             snapshot = seal(document, snapshot_id, tx.now, self._signer)
-            snapshots.keep_policy(tx, policy.digest, policy_text)
-            snapshots.keep_policy(tx, digest(profile), canonical(profile).decode())
+            for name, text in kept.items():
+                snapshots.keep_policy(tx, name, text)
             if not snapshots.add(tx, record.tenant, snapshot, noted.asked):
                 return
             runs.set_snapshot(tx, run.id, snapshot_id)
@@ -266,6 +309,10 @@ class Authority:
         """A former try may have kept why the run is not to be carried out, and died before it said so."""
         kept = await database.read(lambda c: snapshots.load(c, snapshot_id))
         check_refusals(kept.document.denials if kept is not None else ())
+
+    def _with_levels(self, document: SnapshotDocument) -> SnapshotDocument:
+        spawns = any(grant.name == SPAWN for grant in document.grants)
+        return document.model_copy(update={"subruns": self._levels if spawns else None})
 
     async def _policy_of(self, database: Database, record: RunRecord) -> Policy:
         """The rules of the installation, tightened by those that hold in the run's project now."""

@@ -24,7 +24,7 @@ from protocol.noun import JSON, JSONObject, rfc3339
 from protocol.run import Limits, LimitsPatch
 from protocol.usage import Usage
 from providers.registry import Resolved
-from records import budgets, checkpoints, runs, spending, taints
+from records import budgets, checkpoints, runs, spending, subruns, taints
 from records.checkpoints import NewCheckpoint
 from records.database import Database
 from records.run_record import RunRecord
@@ -81,8 +81,8 @@ class Spending:
                 actor=actor,
                 labels=taints.of_history(connection, record.history),
             )
-            limited = found or limits.max_tokens or limits.max_cost_usd
-            payer = Payer(run_id=record.run.id, actor_id=actor)
+            limited = found or limits.max_tokens or limits.max_cost_usd or _in_tree(connection, record)
+            payer = Payer(run_id=next(iter(record.run.ancestor_run_ids), record.run.id), actor_id=actor)
             return Governed(tuple(found), payer, limits) if limited else None, question
 
         governed, question = await self._database.read(query)
@@ -116,9 +116,12 @@ class Spending:
         return Held(most.output, most.ms / 1000 if timed else None)
 
     def _accounts(self, tx: Tx, record: RunRecord, governed: Governed) -> list[list[Account]]:
-        """Each limit with what people granted the run beyond it."""
+        """Each limit with what people granted the run beyond it: its own, those above it, the budgets."""
         run_id = record.run.id
         found = [[spending.of_run(tx, run_id, spending.limits_of(tx.connection, run_id))]]
+        for above in reversed(record.run.ancestor_run_ids):
+            account = spending.of_run(tx, above, spending.limits_of(tx.connection, above), of_other=True)
+            found.append([account, *spending.raises_of(tx, run_id, account)])
         for budget in governed.budgets:
             account = spending.of_budget(tx, record.tenant, budget, governed.payer)
             found.append([account, *spending.raises_of(tx, run_id, account)])
@@ -229,6 +232,11 @@ def check_price(governed: Governed, resolved: Resolved) -> None:
     if counting:
         message = f"{counting[0]} counts US dollars, and {resolved.name} has no known price"
         raise Refused("model.unpriced", message)
+
+
+def _in_tree(connection: Connection, record: RunRecord) -> bool:
+    """Whether what the run takes is counted above it, or what is taken below it counts here."""
+    return record.run.parent_run_id is not None or subruns.has_children(connection, record.run.id)
 
 
 def _first(estimate: Estimate, alternatives: Sequence[Account]) -> tuple[Account, Fits | Busy | Exceeded]:

@@ -11,7 +11,7 @@ from records import idempotency, inbox, runs
 from records.database import Database
 from records.logs import logger
 from records.writer import Writer
-from worker import endings
+from worker import family
 from workflows.messages import RunStart
 from workflows.options import WORKFLOW_TASK_TIMEOUT
 from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE, workflow_id
@@ -41,8 +41,8 @@ class Sweeper:
         return self._seconds
 
     async def sweep(self) -> None:
-        for run_id in await self._database.read(lambda c: runs.stale_starts(c, STALE_S)):
-            await self._start(run_id)
+        for run_id, parent in await self._database.read(lambda c: runs.stale_starts(c, STALE_S)):
+            await self._start(run_id, parent)
         for run_id in await self._database.read(inbox.unseen):
             await self._wake(run_id)
 
@@ -61,9 +61,7 @@ class Sweeper:
                 code="engine.workflow_lost",
                 message="the run's workflow is gone" if status is None else "the run's workflow failed",
             )
-            await self._writer.commit(
-                lambda tx, record=record, ending=ending: endings.end(tx, record, ending), runs=[run_id]
-            )
+            await family.end(self._database, self._writer, record, ending)
 
     async def _status(self, run_id: RunId) -> WorkflowExecutionStatus | None:
         try:
@@ -74,11 +72,11 @@ class Sweeper:
             raise
         return described.status
 
-    async def _start(self, run_id: RunId) -> None:
+    async def _start(self, run_id: RunId, parent: RunId | None) -> None:
         try:
             await self._client.start_workflow(
                 RUN_WORKFLOW,
-                RunStart(run_id=run_id),
+                RunStart(run_id=run_id, parent_run_id=parent),
                 id=workflow_id(run_id),
                 task_queue=WORKER_QUEUE,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,

@@ -24,7 +24,7 @@ from records.effects import Intent
 from records.traces import span
 from records.tx import Tx
 from records.writer import Writer
-from worker.act import Act, Doing, Inquiry, Prepared, Result, failure
+from worker.act import Act, Delegated, Doing, Inquiry, Prepared, Result, failure
 from worker.asking import Asking
 from worker.failpoints import Failpoints
 from worker.faults import for_good, for_retry
@@ -34,9 +34,19 @@ from worker.inquiries import ANSWERED, Inquiries, Told, anew
 from worker.known_runs import KnownRun, KnownRuns, Standing
 from worker.results import Results
 from worker.safety import Safety
+from worker.subruns import Spawning, subrun_of
 from worker.workbench import Workbench
 from workflows import ports
-from workflows.messages import ActAsked, ActDone, ActLost, ActResult, ActStopped, ToolAct, ToolRedeem
+from workflows.messages import (
+    ActAsked,
+    ActDone,
+    ActLost,
+    ActResult,
+    ActSpawned,
+    ActStopped,
+    ToolAct,
+    ToolRedeem,
+)
 
 STOPPABLE = frozenset({"read_only", "workspace"})
 """Classes whose work a stop kills; a write to the outside is finished first, then the stop is told."""
@@ -55,9 +65,11 @@ class ToolCalls(ports.ToolCalls):
         asking: Asking,
         labels: LabelTable,
         safety: Safety,
+        spawning: Spawning,
         failpoints: Failpoints,
     ) -> None:
         self._writer = writer
+        self._spawning = spawning
         self._safety = safety
         self._known = known
         self._gatekeeper = gatekeeper
@@ -102,6 +114,12 @@ class ToolCalls(ports.ToolCalls):
         execution = standing.execution
         if execution.status in ("completed", "denied", "cancelled"):
             return ActDone(wrote=execution.effect == "workspace")
+        child = subrun_of(execution, standing.effect)
+        if child is not None:
+            came_to = await self._spawning.result(child)
+            if came_to is None:
+                return ActSpawned(child_run_id=child)
+            return await self._results.settle(known, execution, None, came_to)
         answered = redeeming and execution.checkpoint_id is not None  # it names none after an edit
         asked = answered or execution.status == "waiting" or _is_undone(standing)
         if asked and standing.checkpoint is not None:
@@ -244,8 +262,13 @@ class ToolCalls(ports.ToolCalls):
                 if reason == "the run has ended":
                     return ActStopped()
                 return await self._results.settle(known, execution, None, failure(reason))
-            case AlreadySettled():
-                return ActDone(wrote=execution.effect == "workspace")
+            case AlreadySettled(row=row):
+                child = subrun_of(execution, row)
+                return (
+                    ActSpawned(child_run_id=child)
+                    if child
+                    else ActDone(wrote=execution.effect == "workspace")
+                )
             case Claimed(epoch=epoch, again=again):
                 self._failpoints.reach("after_claim", execution.tool)
                 going_on = isinstance(authority, Told) and authority.goes_on
@@ -310,6 +333,8 @@ class ToolCalls(ports.ToolCalls):
                 await asyncio.shield(act.halt(doing))
             raise
         self._failpoints.reach("after_effect", execution.tool)
+        if isinstance(result, Delegated):
+            return ActSpawned(child_run_id=result.child_run_id)
         if isinstance(result, Inquiry):
             return await self._asking.inquiry(known, doing, epoch, result)
         duration = round((time.monotonic() - began) * 1000)

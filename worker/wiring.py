@@ -20,6 +20,7 @@ from capabilities.counting import counting_definitions
 from capabilities.labels import LabelTable
 from capabilities.policy import Policy, shipped
 from capabilities.signing import Signer, TrustedKey, former_keys
+from capabilities.spawn import SPAWN, without_subruns
 from protocol.config import Config, TargetEntry
 from protocol.config_text import parse_config
 from protocol.errors import Fault, InvalidRequest, TargetUnavailable
@@ -75,6 +76,7 @@ from worker.shadow import Shadow
 from worker.skill_source import SkillSource
 from worker.sources import Sources
 from worker.spending import Spending
+from worker.subruns import Spawning
 from worker.sweeper import Sweeper
 from worker.tool_calls import ToolCalls
 from worker.vault_source import VaultSource
@@ -160,8 +162,9 @@ class Parts:
         self._host = host
         self._targets = tuple(config.targets.values())
         counting = _counting(config, base_dir)
-        absent = {} if config.search else without_search()
+        absent = {**({} if config.search else without_search()), **without_subruns(config.subruns)}
         catalogue = Catalogue(counting_definitions() if counting else (), absent)
+        spawning = Spawning(database, writer, lambda model: registry.resolve(model).priced)
         self.mcp = Servers(
             config.mcp_servers,
             secrets.resolve,
@@ -191,7 +194,7 @@ class Parts:
             forges,
             database,
             writer,
-            {**web_acts(config, secrets.resolve, base_dir), **counting},
+            {**web_acts(config, secrets.resolve, base_dir), **counting, SPAWN: spawning},
             {name: entry.env for name, entry in config.targets.items()},
             sources,
         )
@@ -207,7 +210,7 @@ class Parts:
             heads,
             inflight,
             forges,
-            Authority(sources, policy, shadow, signer, safety, registry),
+            Authority(sources, policy, shadow, signer, safety, registry, gatekeeper.policy, config.subruns),
             config.workspaces.idle_release_s,
         )
         self.looks = Looks(database, known, forges)
@@ -217,7 +220,7 @@ class Parts:
             database, writer, known, heads, registry, budgets, safety, inflight, failpoints
         )
         self.tools = ToolCalls(
-            writer, known, gatekeeper, workbench, inflight, asking, labels, safety, failpoints
+            writer, known, gatekeeper, workbench, inflight, asking, labels, safety, spawning, failpoints
         )
 
         door = partial(open_door, settings.data)
@@ -238,7 +241,8 @@ class Parts:
             task_queue=WORKER_QUEUE,
             workflows=[RunWorkflow, LookWorkflow],
             activities=[
-                *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.expire),
+                *(runs.open, runs.take_up, runs.end, runs.listen, runs.pause, runs.resume),
+                runs.expire,
                 *(self.models.call, tools.act, tools.redeem, self.boxes.materialize, self.looks.look),
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),

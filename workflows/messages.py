@@ -11,11 +11,12 @@ from protocol.noun import Noun
 
 
 class RunStart(Noun):
-    """The input of the workflow; `state` is there when it continues as new."""
+    """The input of the workflow; `state` is there when it continues as new, `parent_run_id` in a subrun's."""
 
     run_id: RunId
     state: RunState | None = None
     idle_release_s: int = 300
+    parent_run_id: RunId | None = None
 
 
 class RunRef(Noun):
@@ -140,7 +141,14 @@ class ActLost(Noun):
     kind: Literal["lost"] = "lost"
 
 
-ActResult = Annotated[ActDone | ActAsked | ActStopped | ActLost, Field(discriminator="kind")]
+class ActSpawned(Noun):
+    """A subrun stands in the records and carries the call out: its end is the call's."""
+
+    kind: Literal["spawned"] = "spawned"
+    child_run_id: RunId
+
+
+ActResult = Annotated[ActDone | ActAsked | ActStopped | ActLost | ActSpawned, Field(discriminator="kind")]
 
 
 class StepRef(Noun):
@@ -169,10 +177,20 @@ class Heard(Noun):
 
 
 class Pause(Noun):
-    """The run waits for somebody."""
+    """The run waits for somebody; a parent of its own is told."""
 
     run_id: RunId
     checkpoint_ids: tuple[CheckpointId, ...]
+    parent_run_id: RunId | None = None
+
+
+class Resume(Noun):
+    """The run waits for nobody any more; a parent of its own is told. `by_call` where the model call that
+    comes next records it, with what else that settles."""
+
+    run_id: RunId
+    parent_run_id: RunId | None = None
+    by_call: bool = False
 
 
 class ExpiryCheck(Noun):

@@ -15,6 +15,7 @@ from workflows.messages import (
     Opening,
     Pause,
     Placing,
+    Resume,
     RunEnd,
     RunRef,
     StepRef,
@@ -38,6 +39,10 @@ class Runs:
 
     @activity.defn(name="pause")
     async def pause(self, order: Pause) -> None:
+        raise NotImplementedError
+
+    @activity.defn(name="resume")
+    async def resume(self, order: Resume) -> None:
         raise NotImplementedError
 
     @activity.defn(name="take_up_interrupt")

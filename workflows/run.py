@@ -9,15 +9,16 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from harness import loop
     from harness.state import BudgetWait, Ending, PendingCall, RunState
-    from protocol.ids import CheckpointId, ToolExecutionId
+    from protocol.ids import CheckpointId, RunId, ToolExecutionId
     from protocol.inbox import InboxItem
     from protocol.run import Limits
-    from workflows import messages, options, ports, waits
+    from workflows import messages, options, ports, subruns, waits
+    from workflows.clock import Clock
     from workflows.messages import RunRef, RunStart
     from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE
 
@@ -30,14 +31,15 @@ class RunWorkflow:
 
     @workflow.init
     def __init__(self, start: RunStart) -> None:
+        self._start, self._parent = start, start.parent_run_id
         self._ref = RunRef(run_id=start.run_id)
         self._state = start.state or RunState(run_id=start.run_id, limits=Limits())
         self._woken = start.state is not None
         self._hearing = asyncio.Lock()
         self._early: list[InboxItem] | None = [] if start.state is None else None
-        self._paused = False
+        self._clock = Clock(self._state.clock_ms)
+        self._told: tuple[CheckpointId, ...] = ()
         self._lost = False
-        self._since = workflow.now()
         self._idle_release_s = start.idle_release_s
 
     @workflow.signal(name=WAKE)
@@ -125,7 +127,7 @@ class RunWorkflow:
         def over() -> bool:
             return self._halted or self._state.budget != wait or waits.history_is_long()
 
-        if not self._paused:
+        if not self._clock.stands:
             await self._pause((wait.checkpoint_id,))
         idle_s = self._idle_release_s if self._state.queue is not None else None
         match await waits.until(over, wait.expires_at, idle_s):
@@ -137,7 +139,7 @@ class RunWorkflow:
             case "over":
                 pass
         if self._state.budget is None:
-            self._unpause()
+            await self._unpause(by_call=True)
 
     async def _materialize(self) -> None:
         placing = await self._stoppable(ports.Boxes.materialize, self._ref, options.WORK)
@@ -162,10 +164,8 @@ class RunWorkflow:
 
     async def _run_tools(self, batch: loop.RunTools) -> None:
         self._lost = False
-        tasks: list[asyncio.Task[None]] = []
         groups = [[call] for call in batch.calls] if batch.parallel else [list(batch.calls)]
-        for group in groups:
-            tasks.append(asyncio.create_task(self._carry_all(group)))
+        tasks = [asyncio.create_task(self._carry_all(group)) for group in groups]
         try:
             await self._attend(tasks, parallel=batch.parallel)
         finally:
@@ -180,29 +180,29 @@ class RunWorkflow:
     async def _attend(self, tasks: list[asyncio.Task[None]], *, parallel: bool) -> None:
         """Tell when the run waits for somebody; while it waits long, give the box back."""
 
-        def waiting_for() -> tuple[PendingCall, ...]:
+        def waiting_for() -> tuple[CheckpointId, ...]:
             return loop.waiting_for(self._state, parallel=parallel)
+
+        def is_too_long() -> bool:
+            return (self._clock.stands or loop.rests(self._state)) and waits.history_is_long()
+
+        def changed() -> bool:
+            return all(task.done() for task in tasks) or waiting_for() != self._told or is_too_long()
 
         while not all(task.done() for task in tasks):
             waiting = waiting_for()
-            if waiting and not self._paused:
-                await self._pause(tuple(call.checkpoint_id for call in waiting if call.checkpoint_id))
+            if waiting and waiting != self._told:
+                await self._pause(waiting)
                 continue
-            idle = self._paused and self._state.queue is not None
+            idle = self._clock.stands and self._state.queue is not None
             try:
-                await workflow.wait_condition(
-                    lambda: (
-                        all(task.done() for task in tasks)
-                        or bool(waiting_for()) != self._paused
-                        or (self._paused and waits.history_is_long())
-                    ),
-                    timeout=timedelta(seconds=self._idle_release_s) if idle else None,
-                )
+                timeout = timedelta(seconds=self._idle_release_s) if idle else None
+                await workflow.wait_condition(changed, timeout=timeout)
             except TimeoutError:
                 await self._release_box()
-            if self._paused and not waiting_for():
-                self._unpause()
-            if self._paused and waits.history_is_long():
+            if self._clock.stands and not waiting_for():
+                await self._unpause()
+            if is_too_long():
                 self._continue_as_new()
 
     async def _carry_all(self, calls: list[PendingCall]) -> None:
@@ -223,6 +223,9 @@ class RunWorkflow:
             if call.phase == "waiting":
                 await self._await_answer(call)
                 continue
+            if call.phase in ("spawned", "delegated") and call.child_run_id is not None:
+                await self._await_subrun(call, call.child_run_id)
+                continue
             if call.phase == "ready":
                 order = messages.ToolAct(run_id=run_id, tool_execution_id=execution)
                 result = await self._stoppable(ports.ToolCalls.act, order, options.TOOL, queue=queue)
@@ -242,11 +245,12 @@ class RunWorkflow:
             case messages.ActDone(wrote=wrote):
                 settled = loop.Settled(tool_execution_id=execution, wrote=wrote)
                 self._state = loop.after_tool(self._state, settled)
-            case messages.ActAsked(checkpoint_id=checkpoint, expires_at=expires_at):
-                asked = loop.Asked(
-                    tool_execution_id=execution, checkpoint_id=checkpoint, expires_at=expires_at
-                )
+            case messages.ActAsked(checkpoint_id=checkpoint, expires_at=due):
+                asked = loop.Asked(tool_execution_id=execution, checkpoint_id=checkpoint, expires_at=due)
                 self._state = loop.after_tool(self._state, asked)
+            case messages.ActSpawned(child_run_id=child):
+                spawned = loop.Spawned(tool_execution_id=execution, child_run_id=child)
+                self._state = loop.after_tool(self._state, spawned)
             case messages.ActLost():
                 self._lost = True
             case messages.ActStopped() | None:
@@ -273,19 +277,36 @@ class RunWorkflow:
             )
             self._state = loop.after_tool(self._state, asked)
 
+    async def _await_subrun(self, call: PendingCall, child: RunId) -> None:
+        """Until it is heard that the subrun has ended: then the call is taken up again."""
+        if call.phase == "spawned":
+            await subruns.begin(child, self._ref.run_id)
+            self._state = loop.after_start(self._state, call.tool_execution_id)
+
+        def over() -> bool:
+            return self._halted or self._lost or child not in loop.subruns(self._state)
+
+        await workflow.wait_condition(over)
+
     async def _expire(self, checkpoint: CheckpointId) -> messages.Expiry:
         check = messages.ExpiryCheck(run_id=self._ref.run_id, checkpoint_id=checkpoint)
         return await workflow.execute_local_activity_method(ports.Runs.expire, check, **options.RECORD)
 
-    async def _pause(self, checkpoints: tuple[CheckpointId, ...]) -> None:
-        self._state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
-        self._paused = True
-        order = messages.Pause(run_id=self._ref.run_id, checkpoint_ids=checkpoints)
+    async def _pause(self, asked: tuple[CheckpointId, ...]) -> None:
+        self._clock.stop()
+        self._told = asked
+        order = messages.Pause(run_id=self._ref.run_id, checkpoint_ids=asked, parent_run_id=self._parent)
         await workflow.execute_local_activity_method(ports.Runs.pause, order, **options.RECORD)
+        await subruns.wake([self._parent])
 
-    def _unpause(self) -> None:
-        self._paused = False
-        self._since = workflow.now()
+    async def _unpause(self, *, by_call: bool = False) -> None:
+        """Whoever takes an answer up tells that the run goes on, but for what was asked below it."""
+        self._clock.go_on()
+        self._told = ()
+        if self._parent is not None or loop.spawned(self._state):
+            order = messages.Resume(run_id=self._ref.run_id, parent_run_id=self._parent, by_call=by_call)
+            await workflow.execute_local_activity_method(ports.Runs.resume, order, **options.RECORD)
+            await subruns.wake([self._parent])
 
     async def _release_box(self) -> None:
         queue = self._state.queue
@@ -295,22 +316,24 @@ class RunWorkflow:
         self._lost = isinstance(released, messages.TreeLost)
 
     async def _take_up(self, interrupt: "loop.Interrupt") -> None:
-        if self._paused:
-            self._unpause()
+        if self._clock.stands:
+            await self._unpause()
+        stopped = loop.subruns(self._state)
         order = messages.InterruptOrder(
             run_id=self._ref.run_id,
             step=self._state.step,
             behavior=interrupt.behavior,
             block_id=interrupt.block_id,
         )
-        await workflow.execute_activity_method(
-            ports.Runs.take_up, order, task_queue=WORKER_QUEUE, **options.WORK
-        )
+        take_up = ports.Runs.take_up
+        await workflow.execute_activity_method(take_up, order, task_queue=WORKER_QUEUE, **options.WORK)
+        await subruns.wake(stopped)
         self._state = loop.after_take_up(self._state, interrupt)
 
     async def _end(self, ending: Ending) -> None:
         order = messages.RunEnd(run_id=self._ref.run_id, step=self._state.step, ending=ending)
         await workflow.execute_activity_method(ports.Runs.end, order, task_queue=WORKER_QUEUE, **options.WORK)
+        await subruns.wake([self._parent, *loop.subruns(self._state)])
 
     async def _listen(self) -> None:
         while True:
@@ -340,22 +363,8 @@ class RunWorkflow:
             self._state = loop.failed(self._state, "engine.stopped", "the run was stopped from outside")
 
     async def _watch_the_clock(self) -> None:
-        """The run's time limit: the clock stands still while the run waits for somebody."""
-        while True:
-            limit = self._state.limits.timeout_ms
-            await workflow.wait_condition(lambda: not self._paused)
-            if not limit:
-                await workflow.wait_condition(lambda: self._state.limits.timeout_ms != 0)
-                continue
-            left = timedelta(milliseconds=max(1, limit - self._worked_ms()))
-            try:
-                await workflow.wait_condition(
-                    lambda known=limit: self._paused or self._state.limits.timeout_ms != known,
-                    timeout=left,
-                )
-            except TimeoutError:
-                self._state = loop.timed_out(self._state)
-                return
+        await self._clock.until(lambda: self._state.limits.timeout_ms)
+        self._state = loop.timed_out(self._state)
 
     async def _stoppable(
         self,
@@ -374,10 +383,7 @@ class RunWorkflow:
             return await handle
         except ActivityError as error:
             if not is_cancelled_exception(error):
-                cause = error.cause
-                code = cause.type if isinstance(cause, ApplicationError) else None
-                words = cause.message if isinstance(cause, FailureError) else str(error)
-                self._state = loop.failed(self._state, code or "engine.activity_failed", words)
+                self._state = loop.failed(self._state, *waits.why(error))
             return None
 
     @property
@@ -388,13 +394,7 @@ class RunWorkflow:
         in_box = call.source in ("target", "forge", "skill") and self._state.has_target
         return self._state.queue if in_box else WORKER_QUEUE
 
-    def _worked_ms(self) -> int:
-        if self._paused:
-            return self._state.clock_ms
-        return self._state.clock_ms + round((workflow.now() - self._since).total_seconds() * 1000)
-
     def _continue_as_new(self) -> None:
-        state = self._state.model_copy(update={"clock_ms": self._worked_ms()})
-        workflow.continue_as_new(
-            RunStart(run_id=self._ref.run_id, state=state, idle_release_s=self._idle_release_s)
-        )
+        state = self._state.model_copy(update={"clock_ms": self._clock.worked_ms})
+        so_far = {"state": state, "idle_release_s": self._idle_release_s}
+        workflow.continue_as_new(self._start.model_copy(update=so_far))

@@ -1,10 +1,11 @@
-"""What a story waits for: words or a deadline, whichever comes first, and how long its history may grow."""
+"""What a story waits for: words or a deadline, whichever comes first; how long its history may grow."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from workflows import options
 
@@ -34,3 +35,11 @@ def history_is_long() -> bool:
         or info.get_current_history_length() >= options.HISTORY_EVENTS
         or info.get_current_history_size() >= options.HISTORY_BYTES
     )
+
+
+def why(error: ActivityError) -> tuple[str, str]:
+    """The code and the words of a port that gave up."""
+    cause = error.cause
+    code = cause.type if isinstance(cause, ApplicationError) else None
+    words = cause.message if isinstance(cause, FailureError) else str(error)
+    return code or "engine.activity_failed", words

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Check = Literal["runs", "events", "claims", "receipts", "forge", "boxes"]
+Check = Literal["runs", "subruns", "events", "claims", "receipts", "forge", "boxes"]
 
 CHECKS: dict[Check, str] = {
     "runs": "every run has ended, goes on, or waits for a named reason",
+    "subruns": "every subrun ends with its parent, and its end is heard",
     "events": "events are 1..n with one terminal event",
     "claims": "every claim of an effect has an outcome",
     "receipts": "every claim and outcome of an effect is in its run's receipt, and no other",

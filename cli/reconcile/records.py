@@ -6,7 +6,15 @@ from sqlalchemy import Connection
 
 from cli.reconcile.findings import Finding
 from records import checkpoints
-from records.checks import LogFault, OpenRun, claims_without_outcome, log_faults, open_runs
+from records.checks import (
+    LogFault,
+    OpenRun,
+    claims_without_outcome,
+    log_faults,
+    open_runs,
+    strays,
+    unheard,
+)
 from records.receipt_checks import unmatched
 
 
@@ -14,6 +22,14 @@ def look(connection: Connection) -> list[Finding]:
     found = [Finding("events", fault.run_id, _told(fault)) for fault in log_faults(connection)]
     for run in open_runs(connection):
         found += _reasons(connection, run)
+    found += [
+        Finding("subruns", one.run_id, f"it goes on, and {one.other}, which spawned it, has ended")
+        for one in strays(connection)
+    ]
+    found += [
+        Finding("subruns", one.run_id, f"it waits for its subrun {one.other}, which is over")
+        for one in unheard(connection)
+    ]
     found += [Finding("receipts", one.tool_execution_id, one.text) for one in unmatched(connection)]
     claims = claims_without_outcome(connection)
     return found + [

@@ -231,7 +231,7 @@ async def test_another_tenants_run_is_not_there(world: World) -> None:
 async def test_starts_that_nobody_took_up_are_found(world: World) -> None:
     run_id = await world.run(claimed=False)
     assert await world.read(lambda connection: runs.stale_starts(connection, 5)) == []
-    assert await world.read(lambda connection: runs.stale_starts(connection, -1)) == [run_id]
+    assert await world.read(lambda connection: runs.stale_starts(connection, -1)) == [(run_id, None)]
     await world.commit(lambda tx: runs.mark_queued(tx, run_id), run_id)
     assert await world.read(lambda connection: runs.stale_starts(connection, -1)) == []
     assert await world.read(runs.open_runs) == [run_id]

@@ -1,4 +1,5 @@
-"""Records the histories that the replay test replays: `python -m tests.replay.record`, on a real server.
+"""Records the histories that the replay test replays, all or the named, on a real server:
+`python -m tests.replay.record [NAME ...]`.
 
 Record anew only with a release: a stored history is what a run that is under way has behind it, and the
 story of today must still be able to tell it.
@@ -6,8 +7,9 @@ story of today must still be able to tell it.
 
 import asyncio
 import json
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from temporalio.client import WorkflowHistory
 from cli.setup.settings import SetupSettings
 from protocol.ids import RunId
 from protocol.inbox import Cancel, Interrupt
+from records.checkpoints import load
 from tests.stack import Stack, docker
 from tests.temporal_server import TemporalServer
 
@@ -32,6 +35,7 @@ CLIENT = {
     "effect": "read_only",
     "timeout_ms": 500,
 }
+SPAWN = {"kind": "tool", "name": "spawn"}
 BOX = {"target": {"kind": "workspace", "name": "dev"}}
 
 SCRIPT = """
@@ -83,6 +87,18 @@ when = "^budget"
 [[scenarios.turns]]
 tool_calls = [{ name = "count_read_only" }]
 usage = { input = 600, output = 400 }
+[[scenarios.turns]]
+text = "Done."
+
+[[scenarios]]
+when = "^family"
+[[scenarios.turns]]
+[[scenarios.turns.tool_calls]]
+name = "spawn"
+arguments = { task = "ask below", capabilities = [{ kind = "tool", name = "count_idempotent_write" }] }
+[[scenarios.turns.tool_calls]]
+name = "spawn"
+arguments = { task = "text" }
 [[scenarios.turns]]
 text = "Done."
 
@@ -149,6 +165,27 @@ async def budget_approved(stack: Stack) -> RunId:
     return run_id
 
 
+async def spawned(stack: Stack) -> RunId:
+    """The root of a tree that waits for what was asked below it."""
+    run_id = await stack.create("family", capabilities=[SPAWN, ASKING])
+    await _below(stack, run_id)
+    return run_id
+
+
+async def spawned_below(stack: Stack) -> RunId:
+    """A subrun that asks."""
+    run_id = await stack.create("family", capabilities=[SPAWN, ASKING])
+    return await _below(stack, run_id)
+
+
+async def spawned_and_cancelled(stack: Stack) -> RunId:
+    run_id = await stack.create("family", capabilities=[SPAWN, ASKING])
+    await stack.waits(run_id)
+    await stack.say(run_id, Cancel())
+    await stack.ended(run_id)
+    return run_id
+
+
 async def timed_out(stack: Stack) -> RunId:
     run_id = await stack.create("slow", limits={"timeout_ms": 700})
     await stack.ended(run_id)
@@ -175,6 +212,16 @@ async def workspace_lost(stack: Stack) -> RunId:
     return run_id
 
 
+async def _below(stack: Stack, run_id: RunId) -> RunId:
+    """The subrun that asked, when its parent has ended."""
+    waiting = await stack.told(run_id, "run.waiting")
+    [asked] = [await stack.read(lambda c, name=name: load(c, name)) for name in waiting["checkpoint_ids"]]
+    assert asked is not None
+    await stack.decide(asked, "approve")
+    await stack.ended(run_id)
+    return asked.run_id
+
+
 async def _decided(stack: Stack, decision: str) -> RunId:
     run_id = await stack.create("ask", capabilities=[ASKING, READ])
     checkpoint = await stack.checkpoint(run_id)
@@ -187,6 +234,7 @@ async def _decided(stack: Stack, decision: str) -> RunId:
 FEATURES: tuple[Callable[[Stack], Awaitable[RunId]], ...] = (
     *(text, tools, approved, denied, client_tool_expired, interrupted, cancelled_while_waiting),
     *(budget_approved, timed_out, failed, workspace, workspace_lost),
+    *(spawned, spawned_below, spawned_and_cancelled),
 )
 
 
@@ -199,7 +247,8 @@ def without_machine(value: Any) -> Any:
     return value
 
 
-async def record() -> None:
+async def record(names: Sequence[str]) -> None:
+    """All of them, or the named."""
     cache = SetupSettings().data / "cache"
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -208,6 +257,8 @@ async def record() -> None:
             async with Stack(Path(folder) / "stack", server, cache, SCRIPT) as stack:
                 await stack.start_worker()
                 for feature in FEATURES:
+                    if names and feature.__name__ not in names:
+                        continue
                     run_id = await feature(stack)
                     await stack.handle(run_id).result()
                     history: WorkflowHistory = await stack.handle(run_id).fetch_history()
@@ -220,4 +271,4 @@ async def record() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(sys.argv[1:]))

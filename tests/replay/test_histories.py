@@ -93,8 +93,9 @@ class WaitsInSilence(RunWorkflow):
     async def run(self, start: RunStart) -> None:
         await super().run(start)
 
-    async def _pause(self, checkpoints: tuple[CheckpointId, ...]) -> None:
-        self._paused = True
+    async def _pause(self, asked: tuple[CheckpointId, ...]) -> None:
+        self._clock.stop()
+        self._told = asked
 
 
 @workflow.defn(name="run")

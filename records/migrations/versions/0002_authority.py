@@ -31,6 +31,7 @@ def upgrade() -> None:
     receipts()
     webhooks()
     artifacts()
+    subruns()
 
 
 def evidence() -> None:
@@ -322,3 +323,10 @@ def artifacts() -> None:
         sa.UniqueConstraint("tool_execution_id", name="uq_artifacts_tool_execution_id"),
     )
     op.create_index("ix_artifacts_run_id_id", "artifacts", ["run_id", "id"])
+
+
+def subruns() -> None:
+    """A run's children are found from it."""
+    rows = sa.text("parent_run_id IS NOT NULL")
+    columns = ["parent_run_id"]
+    op.create_index("ix_runs_parent_run_id", "runs", columns, sqlite_where=rows, postgresql_where=rows)

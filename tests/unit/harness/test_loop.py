@@ -5,7 +5,15 @@ import pytest
 from harness import loop
 from harness.state import Ending, PendingCall, RunState
 from protocol.ids import CheckpointId, RunId, ToolExecutionId
-from protocol.inbox import Cancel, CheckpointResolved, Interrupt, LimitsRaised, Sent
+from protocol.inbox import (
+    Cancel,
+    CheckpointResolved,
+    Interrupt,
+    LimitsRaised,
+    Sent,
+    SubrunEnded,
+    SubrunWaits,
+)
 from protocol.run import Limits, LimitsPatch
 
 RUN = RunId("run_0")
@@ -120,7 +128,7 @@ def test_a_waiting_call_is_taken_up_when_its_checkpoint_is_resolved() -> None:
         tool_execution_id=ToolExecutionId("tool_1"), checkpoint_id="ckpt_1", expires_at="2026-01-01T00:00:00Z"
     )
     waiting = loop.after_tool(after, asked)
-    assert [one.phase for one in loop.waiting_for(waiting, parallel=True)] == ["waiting"]
+    assert loop.waiting_for(waiting, parallel=True) == ("ckpt_1",)
     other = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_2")))
     assert other.calls == waiting.calls
     heard = loop.hear(waiting, CheckpointResolved(checkpoint_id=CheckpointId("ckpt_1")))
@@ -143,8 +151,8 @@ def test_a_run_waits_only_when_nothing_else_can_be_done() -> None:
     one = call("tool_1", phase="waiting", checkpoint_id="ckpt_1")
     done = call("tool_2", phase="done")
     assert loop.waiting_for(state(calls=(one, call("tool_2"))), parallel=True) == ()
-    assert loop.waiting_for(state(calls=(one, done)), parallel=True) == (one,)
-    assert loop.waiting_for(state(calls=(one, call("tool_2"))), parallel=False) == (one,)
+    assert loop.waiting_for(state(calls=(one, done)), parallel=True) == ("ckpt_1",)
+    assert loop.waiting_for(state(calls=(one, call("tool_2"))), parallel=False) == ("ckpt_1",)
     assert loop.waiting_for(state(calls=(call("tool_2"), one)), parallel=False) == ()
 
 
@@ -208,3 +216,57 @@ def test_a_run_does_not_end_before_it_has_seen_what_was_sent() -> None:
 def test_raised_limits_leave_the_others_as_they_were() -> None:
     raised = loop.hear(state(), LimitsRaised(limits=LimitsPatch(max_turns=99)))
     assert raised.limits == Limits(max_turns=99)
+
+
+CHILD = RunId("run_1")
+ASKED = CheckpointId("ckpt_below")
+
+
+def spawned(started: bool = True) -> RunState:
+    """A run whose one call made a subrun."""
+    made = loop.Spawned(tool_execution_id=ToolExecutionId("tool_1"), child_run_id=CHILD)
+    after = loop.after_tool(loop.after_model(state(), reply(call(source="native"))), made)
+    return loop.after_start(after, ToolExecutionId("tool_1")) if started else after
+
+
+def phases(now: RunState) -> list[str]:
+    return [one.phase for one in now.calls]
+
+
+def test_a_call_that_spawned_is_taken_up_when_its_subrun_has_ended() -> None:
+    assert (phases(spawned(started=False)), phases(spawned())) == (["spawned"], ["delegated"])
+    assert (loop.subruns(spawned()), loop.rests(spawned())) == ((CHILD,), True)
+    after = loop.hear(spawned(), SubrunEnded(child_run_id=CHILD))
+    assert (phases(after), loop.subruns(after), loop.rests(after)) == (["ready"], (), False)
+    settled = loop.after_tool(after, loop.Settled(tool_execution_id=ToolExecutionId("tool_1")))
+    assert loop.next_step(settled) == loop.CallModel(step=2, completes=1, incoming=())
+
+
+def test_a_subrun_that_ends_before_its_story_is_known_to_have_begun_is_not_waited_for() -> None:
+    ended = loop.hear(spawned(started=False), SubrunEnded(child_run_id=CHILD))
+    assert phases(loop.after_start(ended, ToolExecutionId("tool_1"))) == ["ready"]
+
+
+def test_an_end_that_is_heard_before_the_call_is_known_to_spawn_is_not_lost() -> None:
+    before = loop.hear(loop.after_model(state(), reply(call())), SubrunEnded(child_run_id=CHILD))
+    made = loop.Spawned(tool_execution_id=ToolExecutionId("tool_1"), child_run_id=CHILD)
+    assert phases(loop.after_tool(before, made)) == ["ready"]
+
+
+def test_a_run_waits_for_what_its_subruns_wait_for_where_nothing_else_can_be_done() -> None:
+    waiting = loop.hear(spawned(), SubrunWaits(child_run_id=CHILD, checkpoint_ids=(ASKED,)))
+    assert loop.waiting_for(waiting, parallel=True) == (ASKED,)
+    own = call("tool_2", phase="waiting", checkpoint_id="ckpt_own")
+    both = waiting.model_copy(update={"calls": (*waiting.calls, own)})
+    assert loop.waiting_for(both, parallel=True) == (ASKED, "ckpt_own")
+    busy = waiting.model_copy(update={"calls": (*waiting.calls, call("tool_2"))})
+    assert loop.waiting_for(busy, parallel=True) == ()
+    for message in (SubrunWaits(child_run_id=CHILD), SubrunEnded(child_run_id=CHILD)):
+        assert loop.waiting_for(loop.hear(waiting, message), parallel=True) == ()
+
+
+def test_an_interrupted_run_forgets_what_its_subruns_waited_for() -> None:
+    waiting = loop.hear(spawned(), SubrunWaits(child_run_id=CHILD, checkpoint_ids=(ASKED,)))
+    interrupt = Interrupt(behavior="discard")
+    after = loop.after_take_up(loop.hear(waiting, interrupt), interrupt)
+    assert (after.calls, after.subruns) == ((), {})
