@@ -1,4 +1,4 @@
-"""The files of a folder as resources: `python -m tests.mcp_notes FOLDER` is an MCP server, prints its port."""
+"""A folder as resources: `python -m tests.mcp_notes FOLDER` is an MCP server, and prints its port."""
 
 import asyncio
 import logging
