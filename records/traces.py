@@ -1,7 +1,7 @@
 """OpenTelemetry spans of a run, its calls and its tools; nothing happens until an endpoint is set."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 EXPORT_S = 2.0
@@ -31,7 +31,21 @@ def span(name: str, **attributes: str | int | None) -> AbstractContextManager[An
     """A span around a piece of work, with the ids that it is about."""
     if not _started:
         return nullcontext()
+    known = {f"rhone.{key}": value for key, value in attributes.items() if value is not None}
+    return _started_span(name, known)
+
+
+@contextmanager
+def _started_span(name: str, attributes: dict[str, str | int]) -> Iterator[Any]:
+    """What went wrong in it is told by its kind: the words may hold what a server echoed."""
     from opentelemetry import trace
 
-    known = {f"rhone.{key}": value for key, value in attributes.items() if value is not None}
-    return trace.get_tracer("rhone").start_as_current_span(name, attributes=known)
+    started = trace.get_tracer("rhone").start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    )
+    with started as current:
+        try:
+            yield current
+        except BaseException as error:
+            current.set_status(trace.StatusCode.ERROR, type(error).__name__)
+            raise
