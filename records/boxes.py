@@ -36,14 +36,19 @@ class Box(Noun):
     gone_at: Moment | None = None
 
 
-class Tree(Noun):
-    """The work tree after a step; `bundle_digest` names a blob, None where nothing had changed."""
+class NewTree(Noun):
+    """The work tree after a step; `bundle_digest` names a blob, None where nothing had changed. A `whole` one
+    needs no bundle of an earlier tree."""
 
-    run_id: RunId
     step: int
     commit: str
     tree: str
     bundle_digest: str | None
+    whole: bool = False
+
+
+class Tree(NewTree):
+    run_id: RunId
     created_at: Moment
 
 
@@ -139,22 +144,16 @@ def _placed(connection: Connection, *states: str) -> list[Box]:
     return all_of(Box, connection.execute(query))
 
 
-def save_tree(tx: Tx, run_id: RunId, step: int, *, commit: str, tree: str, bundle_digest: str | None) -> None:
+def save_tree(tx: Tx, run_id: RunId, new: NewTree) -> None:
     """A step may be saved more than once, where it waits long in between: the last one counts."""
-    tx.connection.execute(delete(trees).where(trees.c.run_id == run_id, trees.c.step == step))
-    row = {"run_id": run_id, "step": step, "commit": commit, "tree": tree, "bundle_digest": bundle_digest}
-    tx.connection.execute(insert(trees).values(row | {"created_at": tx.now}))
+    tx.connection.execute(delete(trees).where(trees.c.run_id == run_id, trees.c.step == new.step))
+    row = {"run_id": run_id, **new.model_dump(), "created_at": tx.now}
+    tx.connection.execute(insert(trees).values(row))
 
 
-def last_tree(connection: Connection, run_id: RunId, *, before: int | None = None) -> Tree | None:
-    """The newest one, or the newest of the steps before the given."""
-    query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc()).limit(1)
+def trees_of(connection: Connection, run_id: RunId, *, before: int | None = None) -> list[Tree]:
+    """Newest first; only those of the steps before the given."""
+    query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc())
     if before is not None:
         query = query.where(trees.c.step < before)
-    return first_of(Tree, connection.execute(query))
-
-
-def bundles(connection: Connection, run_id: RunId) -> list[str]:
-    """The blobs that rebuild the run's last tree, in the order in which they are unpacked."""
-    query = select(trees.c.bundle_digest).where(trees.c.run_id == run_id, trees.c.bundle_digest.is_not(None))
-    return list(connection.execute(query.order_by(trees.c.step)).scalars())
+    return all_of(Tree, connection.execute(query))

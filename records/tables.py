@@ -395,5 +395,6 @@ trees = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     *_texts("commit", "tree"),
     Column("bundle_digest", Text),
+    Column("whole", Boolean, nullable=False),
     _at(),
 )

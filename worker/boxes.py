@@ -15,7 +15,7 @@ from protocol.errors import Fault, Forbidden, Refused, TargetLost, TargetRefused
 from protocol.event import TargetLostEvent, TargetMaterialized
 from protocol.ids import BoxId, RunId, fresh
 from protocol.noun import JSONObject
-from protocol.target import BoxPlace, BoxSpec
+from protocol.target import BoxPlace, BoxSpec, TreeCheckpoint
 from protocol.tool import ToolExecution
 from records import boxes, budgets, effects, egress, snapshots, steps, tool_executions
 from records.blobs import BlobStore
@@ -31,7 +31,7 @@ from worker.egress.control import Opened
 from worker.faults import ending_for, for_retry
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns, asker_of
-from worker.lineage import lineage
+from worker.lineage import MOST_BUNDLES, lineage
 from worker.places import Places
 from worker.run_gate import RunGate
 from workflows import ports
@@ -230,16 +230,32 @@ class Boxes(ports.Boxes):
         run_id = known.record.run.id
         target = await self._places.target(run_id)
         line = await self._database.read(lambda connection: lineage(connection, run_id, before=step))
-        saved = await target.checkpoint(since=line.tree.commit if line.tree else _seeded(known.snapshot))
+        whole, saved = line.tree is None or len(line.bundles) >= MOST_BUNDLES, None
+        if whole:
+            saved = await self._whole(known, target, must=line.tree is None)
+        if saved is None and line.tree is not None:
+            whole, saved = False, await target.checkpoint(since=line.tree.commit)
         kept = self._blobs.put(saved.bundle) if saved is not None else None
 
         def unit(tx: Tx) -> None:
             if saved is not None:
-                boxes.save_tree(tx, run_id, step, commit=saved.commit, tree=saved.tree, bundle_digest=kept)
+                new = boxes.NewTree(
+                    step=step, commit=saved.commit, tree=saved.tree, bundle_digest=kept, whole=whole
+                )
+                boxes.save_tree(tx, run_id, new)
                 steps.set_tree(tx, run_id, step, saved.commit)
             then(tx, run_id, step)
 
         await self._writer.commit(unit, runs=[run_id])
+
+    async def _whole(self, known: KnownRun, target: Target, *, must: bool) -> TreeCheckpoint | None:
+        """None where nothing differs from the seed, or where all of it at once is too much."""
+        try:
+            return await target.checkpoint(since=_seeded(known.snapshot))
+        except TargetRefused:
+            if must:
+                raise
+            return None
 
     @activity.defn(name="release_box")
     async def release(self, ref: StepRef) -> TreeResult:
@@ -265,7 +281,7 @@ def _run_anew(tx: Tx, run_id: RunId) -> None:
     """What the open step did in the lost box, and was not saved, is undone with it: its workspace calls are
     new attempts, but for a command that may have changed something outside: that is for a person to tell."""
     former = boxes.of_run(tx.connection, run_id)[-2]
-    saved = boxes.last_tree(tx.connection, run_id)
+    saved = next(iter(boxes.trees_of(tx.connection, run_id)), None)
     for step in steps.list_steps(tx.connection, run_id):
         if step.status != "running":
             continue

@@ -1,4 +1,4 @@
-"""Which work tree a run begins with: its own, or without a repository its parent's or the session's last."""
+"""Which work tree a run begins with: its own, or its parent's, or that of the session's last workspace."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from protocol.ids import RunId
 from records import boxes, runs, snapshots
 from records.run_record import RunRecord
 
-DEEPEST = 50
+MOST_BUNDLES = 40
+"""A tree over so many bundles is saved whole, so that neither a long run nor a long session outgrows it."""
 
 
 @dataclass(frozen=True)
@@ -21,39 +22,54 @@ class Lineage:
 
 
 def former_of(connection: Connection, record: RunRecord) -> RunRecord | None:
-    """The run whose workspace this one continues: a subrun that of its parent."""
+    """The run whose workspace this one continues: a subrun that of its parent. Runs without a workspace in
+    between change nothing."""
     target, parent = record.run.target, record.run.parent_run_id
     if target is None or target.repo is not None or not (record.stateful or parent):
         return None
     if parent is not None:
         former = runs.load(connection, parent)
     else:
-        former = runs.last_of_session(connection, record.run.session_id, before=record.run.id)
+        former = _last_with_workspace(connection, record)
     if former is None or former.run.target is None or former.run.target.name != target.name:
         return None
     return former
 
 
+def _last_with_workspace(connection: Connection, record: RunRecord) -> RunRecord | None:
+    former = record
+    while former is not None and (former is record or former.run.target is None):
+        former = runs.last_of_session(connection, record.run.session_id, before=former.run.id)
+    return former
+
+
 def lineage(connection: Connection, run_id: RunId, *, before: int | None = None) -> Lineage:
     """`before` leaves out the run's own trees from that step on."""
-    line: list[RunRecord] = []
+    newest_first: list[boxes.Tree] = []
     record = runs.load(connection, run_id)
-    while record is not None and len(line) < DEEPEST:
-        line.append(record)
-        record = former_of(connection, record)
-    trees = [
-        boxes.last_tree(connection, one.run.id, before=before if one is line[0] else None) for one in line
-    ]
-    kept = [boxes.bundles(connection, one.run.id) for one in reversed(line)]
+    while record is not None:
+        for tree in boxes.trees_of(connection, record.run.id, before=before):
+            newest_first.append(tree)
+            if tree.whole:
+                return _line(newest_first)
+        record, before = former_of(connection, record), None
+    return _line(newest_first)
+
+
+def _line(newest_first: list[boxes.Tree]) -> Lineage:
+    bundles = (tree.bundle_digest for tree in reversed(newest_first))
     return Lineage(
-        tree=next((tree for tree in trees if tree is not None), None),
-        bundles=tuple(bundle for bundles in kept for bundle in bundles),
+        tree=newest_first[0] if newest_first else None,
+        bundles=tuple(bundle for bundle in bundles if bundle is not None),
     )
 
 
 def inherited(connection: Connection, record: RunRecord) -> RepositoryGrant | None:
-    """The repository of the workspace that is continued: same base, same branch."""
+    """The repository of the workspace that is continued, same base, same branch; a run that was never
+    resolved in between is passed over."""
     former = former_of(connection, record)
+    while former is not None and former.run.capability_snapshot_id is None:
+        former = former_of(connection, former)
     if former is None or former.run.capability_snapshot_id is None:
         return None
     snapshot = snapshots.load(connection, former.run.capability_snapshot_id)

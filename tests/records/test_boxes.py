@@ -15,6 +15,7 @@ from records.tables import effects as effect_table
 from records.tables import events as event_table
 from records.tx import Tx
 from tests.records.world import ENVELOPE, World
+from worker.lineage import lineage
 
 DONE = RunOutcome(status="completed", stop_reason="end_turn")
 PLACE = BoxPlace(container_id="c1", host="host-1", image_digest="sha256:0", pool_key="k")
@@ -107,23 +108,44 @@ async def test_a_box_that_is_made_for_too_long_is_stale_by_the_database_s_clock(
 async def test_a_lost_tree_is_rebuilt_from_the_chain_of_its_bundles(world: World) -> None:
     run_id = await world.run()
     for step, bundle in ((1, "sha256:a"), (2, None), (3, "sha256:c")):
-        save = partial(
-            boxes.save_tree,
-            run_id=run_id,
-            step=step,
-            commit=f"c{step}",
-            tree=f"t{step}",
-            bundle_digest=bundle,
-        )
+        new = boxes.NewTree(step=step, commit=f"c{step}", tree=f"t{step}", bundle_digest=bundle)
+        save = partial(boxes.save_tree, run_id=run_id, new=new)
         await world.commit(save, run_id)
         await world.commit(save, run_id)
-    assert await world.read(lambda c: boxes.bundles(c, run_id)) == ["sha256:a", "sha256:c"]
-    last = await world.read(lambda c: boxes.last_tree(c, run_id))
-    assert last is not None
-    assert (last.step, last.commit, last.tree) == (3, "c3", "t3")
-    former = await world.read(lambda c: boxes.last_tree(c, run_id, before=3))
-    assert former is not None
-    assert former.commit == "c2"
+    newest_first = await world.read(lambda c: boxes.trees_of(c, run_id))
+    assert [tree.commit for tree in newest_first] == ["c3", "c2", "c1"]
+    line = await world.read(lambda c: lineage(c, run_id))
+    assert (line.tree, line.bundles) == (newest_first[0], ("sha256:a", "sha256:c"))
+    former = await world.read(lambda c: lineage(c, run_id, before=3))
+    assert (former.tree, former.bundles) == (newest_first[1], ("sha256:a",))
+
+
+async def test_a_later_run_goes_on_from_the_last_workspace_of_its_session(world: World) -> None:
+    async def over(target: str | None, *trees: boxes.NewTree) -> RunId:
+        choice = {"kind": "workspace", "name": target} if target else None
+        run_id = await world.run(**({"target": choice} if choice else {}))
+        for tree in trees:
+            await world.commit(partial(boxes.save_tree, run_id=run_id, new=tree), run_id)
+        await world.commit(lambda tx: end(tx, run_id, DONE), run_id)
+        return run_id
+
+    def tree(step: int, name: str, *, whole: bool = False) -> boxes.NewTree:
+        return boxes.NewTree(step=step, commit=name, tree=name, bundle_digest=f"sha256:{name}", whole=whole)
+
+    async def line(run_id: RunId) -> tuple[str | None, tuple[str, ...]]:
+        found = await world.read(lambda c: lineage(c, run_id))
+        return found.tree.commit if found.tree else None, found.bundles
+
+    await over("dev", tree(1, "a", whole=True), tree(2, "b"))
+    await over(None)
+    assert await line(await over("dev")) == ("b", ("sha256:a", "sha256:b"))
+    assert await line(await over("dev", tree(1, "c"))) == ("c", ("sha256:a", "sha256:b", "sha256:c"))
+    assert await line(await over("dev", tree(4, "d", whole=True))) == ("d", ("sha256:d",))
+    assert await line(await over("dev", tree(1, "e"))) == ("e", ("sha256:d", "sha256:e"))
+    assert await line(await over("other")) == (None, ())
+    for number in range(60):
+        last = await over("other", tree(1, f"o{number}"))
+    assert len((await line(last))[1]) == 60
 
 
 async def test_what_is_said_to_a_run_is_heard_in_order_and_wakes_it_until_it_is(world: World) -> None:

@@ -140,8 +140,8 @@ async def test_the_queue_of_a_run_holds_what_its_subruns_ask(world: World) -> No
 async def test_a_subrun_begins_with_the_work_tree_of_its_parent(world: World) -> None:
     dev, other = {"kind": "workspace", "name": "dev"}, {"kind": "workspace", "name": "other"}
     root = await world.run(target=dev)
-    saved = {"commit": "c" * 40, "tree": "t" * 40, "bundle_digest": "sha256:bundle"}
-    await world.commit(lambda tx: boxes.save_tree(tx, root, 1, **saved), root)
+    saved = boxes.NewTree(step=1, commit="c" * 40, tree="t" * 40, bundle_digest="sha256:bundle")
+    await world.commit(lambda tx: boxes.save_tree(tx, root, saved), root)
     below, apart = await spawned(world, root, target=dev), await spawned(world, root, number=1, target=other)
     line = await world.read(lambda c: lineage(c, below))
     assert (line.tree and line.tree.commit, line.bundles) == ("c" * 40, ("sha256:bundle",))

@@ -247,3 +247,20 @@ async def test_a_checkpoint_on_a_full_disk_is_refused(target: AgentTarget, tmp_p
     assert refused.value.code == "target.disk_full"
     await sh(target, "rm big; echo small > small")
     assert await target.checkpoint(since=commit) is not None
+
+
+async def test_a_whole_checkpoint_needs_nothing_but_the_seed(
+    host: DockerHost, spec: BoxSpec, tmp_path: Path
+) -> None:
+    repository, commit = sample(tmp_path / "origin")
+    seed = repository.bundle()
+    first = await fresh_box(host, spec)
+    await first.seed(seed, commit=commit, branch=BRANCH)
+    await sh(first, CHANGES)
+    assert await first.checkpoint(since=commit) is not None
+    await sh(first, f"{COMMITS}\nrm ignored.log")
+    whole = await first.checkpoint(since=commit)
+    assert whole is not None
+    second = await fresh_box(host, spec)
+    await second.restore([seed, whole.bundle], commit=whole.commit, branch=BRANCH)
+    assert await picture(second) == await picture(first)

@@ -32,6 +32,7 @@ def upgrade() -> None:
     webhooks()
     artifacts()
     subruns()
+    trees()
 
 
 def evidence() -> None:
@@ -330,3 +331,8 @@ def subruns() -> None:
     rows = sa.text("parent_run_id IS NOT NULL")
     columns = ["parent_run_id"]
     op.create_index("ix_runs_parent_run_id", "runs", columns, sqlite_where=rows, postgresql_where=rows)
+
+
+def trees() -> None:
+    """Those that need no earlier one."""
+    op.add_column("trees", sa.Column("whole", sa.Boolean(), nullable=False, server_default=sa.false()))
