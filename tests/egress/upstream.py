@@ -37,7 +37,7 @@ class Upstream:
         context = self._authority.context("outside.test")
         context.sni_callback = self._named
         self._servers = [
-            await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context),
+            await asyncio.start_server(self._serve, "0.0.0.0", 0, ssl=context),
             await asyncio.start_server(self._serve, "127.0.0.1", 0),
         ]
         self.port, self.plain_port = (one.sockets[0].getsockname()[1] for one in self._servers)

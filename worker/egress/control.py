@@ -11,7 +11,7 @@ from protocol.errors import TargetRefused, TargetUnavailable
 from protocol.ids import BoxId
 from protocol.noun import JSONObject, Noun
 
-SECONDS = 5.0
+SECONDS = 10.0
 AGAIN_SECONDS = 0.2
 SOCKET = "control"
 
