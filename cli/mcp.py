@@ -14,7 +14,7 @@ from cli.mcp_accounts import connect_account, disconnect_account
 from cli.options import Reach, spelled_out
 
 mcp = typer.Typer(
-    help="List MCP servers, connect yourself to them, and approve those that are programs.",
+    help="List MCP servers, connect yourself, approve programs.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
