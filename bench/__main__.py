@@ -12,7 +12,7 @@ from bench.scale import Scale
 
 NAMES = (
     *("step", "turn", "loops", "approve", "stream", "long", "park", "recover", "sandbox", "receipts"),
-    *("vault", "policy", "mcp"),
+    *("vault", "policy", "mcp", "egress"),
 )
 
 
