@@ -81,7 +81,7 @@ def test_a_task_with_a_repository_asks_for_a_workspace_and_its_tools() -> None:
         {"kind": "tool", "name": "bash", "approval": "ask"},
         *(
             {"kind": "tool", "name": name}
-            for name in ("read_file", "write_file", "edit_file", "glob", "grep")
+            for name in ("read_file", "write_file", "edit_file", "glob", "grep", "save_artifact")
         ),
         {"kind": "tool", "name": "open_pull_request"},
         {"kind": "tool", "name": "git_push", "approval": "auto"},
