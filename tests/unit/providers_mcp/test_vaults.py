@@ -15,6 +15,8 @@ from providers.vaults.vault import Vault
 from tests.mcp_peers import peer
 from worker.vaults import Vaults
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 RUN = RunId("run_one")
 NOTES = {
     "Home.md": "# Home\nSee [[Knots]].\n",
@@ -24,9 +26,10 @@ NOTES = {
 }
 
 
-@pytest_asyncio.fixture
-async def vaults(tmp_path: Path) -> AsyncIterator[Vaults]:
-    store = tmp_path / "store"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vaults(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vaults]:
+    folder = tmp_path_factory.mktemp("vaults")
+    store = folder / "store"
     for name, text in NOTES.items():
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text(text)
@@ -34,7 +37,7 @@ async def vaults(tmp_path: Path) -> AsyncIterator[Vaults]:
         servers = Servers({"store": server.entry()}, lambda ref: "")
         entries = {"notes": VaultEntry(kind="obsidian", server="store")}
         try:
-            yield Vaults(entries, tmp_path, tmp_path, servers)
+            yield Vaults(entries, folder, folder, servers)
         finally:
             await servers.close()
 
@@ -120,6 +123,6 @@ async def test_more_notes_than_a_vault_holds_are_refused() -> None:
         ("demo://resource/static/./x.md", "resource/static/./x.md"),
     ],
 )
-def test_an_address_has_a_path(address: str, path: str) -> None:
+async def test_an_address_has_a_path(address: str, path: str) -> None:
     assert path_of(address) == path
     assert is_plain(path) == ("." not in path.split("/"))
