@@ -1,7 +1,6 @@
 """Vaults behind an MCP server: its text resources, listed, read, searched and followed as notes."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
