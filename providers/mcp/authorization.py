@@ -228,7 +228,7 @@ async def _client(
 ) -> Agreement:
     """Who we are at the issuer: as declared, by our own document there, or registered for this account."""
     told = issuer.token_endpoint_auth_methods_supported or ["client_secret_basic"]
-    method = next((one for one in METHODS if one in told), "none")
+    method: TokenEndpointAuthMethod = next((one for one in METHODS if one in told), "none")
     known = Agreement(
         issuer=str(issuer.issuer),
         token_endpoint=str(issuer.token_endpoint),
