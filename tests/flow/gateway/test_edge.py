@@ -143,7 +143,7 @@ async def test_the_document_names_every_body_and_answer(home: House) -> None:
         for method, operation in operations.items():
             assert "422" not in operation["responses"], path
             if path.startswith("/v1/") and method == "post" and "requestBody" not in operation:
-                assert path.endswith((":pause", ":resume", ":revoke")), path
+                assert path.endswith((":pause", ":resume", ":revoke", ":disconnect")), path
     assert (await home.client.get("/docs")).status_code == 200
 
 
