@@ -228,7 +228,8 @@ async def _client(
 ) -> Agreement:
     """Who we are at the issuer: as declared, by our own document there, or registered for this account."""
     told = issuer.token_endpoint_auth_methods_supported or ["client_secret_basic"]
-    method: TokenEndpointAuthMethod = next((one for one in METHODS if one in told), "none")
+    fitting: list[TokenEndpointAuthMethod] = [one for one in METHODS if told.count(one)]
+    method = fitting[0] if fitting else "none"
     known = Agreement(
         issuer=str(issuer.issuer),
         token_endpoint=str(issuer.token_endpoint),
