@@ -1,6 +1,6 @@
 """OpenTelemetry spans of a run, its calls and its tools; nothing happens until an endpoint is set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -37,7 +37,7 @@ def span(name: str, **attributes: str | int | None) -> AbstractContextManager[An
 
 
 @contextmanager
-def _started_span(name: str, attributes: dict[str, str | int]) -> Iterator[Any]:
+def _started_span(name: str, attributes: dict[str, str | int]) -> Generator[Any]:
     """What went wrong in it is told by its kind: the words may hold what a server echoed."""
     from opentelemetry.trace import StatusCode
 
