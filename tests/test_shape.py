@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ def product() -> list[Path]:
     return tracked(*(f"{package}/**.py" for package in (*PACKAGES, *PROCESSES)))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """The statements and expressions that the rules below look at."""
+    looked_at = (ast.ImportFrom, ast.ExceptHandler, ast.Attribute)
+    return tuple(node for node in ast.walk(tree(path)) if isinstance(node, looked_at))
+
+
 def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -47,14 +60,13 @@ def test_an_init_holds_one_docstring_and_nothing_else() -> None:
     wrong = [
         shown(path)
         for path in product()
-        if path.name == "__init__.py"
-        and [type(node) for node in ast.parse(path.read_text()).body] != [ast.Expr]
+        if path.name == "__init__.py" and [type(node) for node in tree(path).body] != [ast.Expr]
     ]
     assert wrong == []
 
 
 def test_every_module_begins_with_a_docstring() -> None:
-    silent = [shown(path) for path in product() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [shown(path) for path in product() if not ast.get_docstring(tree(path))]
     assert [name for name in silent if "migrations/versions" not in name] == []
 
 
@@ -62,7 +74,7 @@ def test_imports_are_absolute() -> None:
     relative = [
         shown(path)
         for path in product()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
@@ -73,7 +85,7 @@ def test_only_a_main_catches_everything() -> None:
         shown(path)
         for path in product()
         if path.name != "main.py"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
     ]
@@ -85,7 +97,7 @@ def test_no_layer_below_the_processes_reads_the_environment(package: str) -> Non
     readers = [
         shown(path)
         for path in tracked(f"{package}/**.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     ]
     assert readers == []

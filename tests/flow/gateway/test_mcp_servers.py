@@ -16,7 +16,7 @@ from tests.mcp_peers import Peer, peer
 from tests.mcp_people import REDIRECT, SHOUT, Guarded, agree, guarded
 from tests.mcp_server import ADD, NOTE
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 DECLARED = """
 [mcp_servers.away]

@@ -70,6 +70,7 @@ async def answered(home: House, header: bytes) -> bytes:
         writer.close()
 
 
+@pytest.mark.slow
 async def test_no_naughty_string_is_a_key(home: House) -> None:
     token = await home.key("read")
     name, secret = token[: -len("_") - 43], token[-43:]

@@ -82,6 +82,7 @@ async def hand(gateway: GatewayProcess, tmp_path: Path) -> AsyncGenerator[Hand]:
     database.close()
 
 
+@pytest.mark.slow
 async def test_it_stands_without_an_engine_and_says_goodbye(gateway: GatewayProcess, hand: Hand) -> None:
     run_id = await hand.run()
     async with plain_client(gateway.address) as client:
