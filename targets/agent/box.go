@@ -129,11 +129,13 @@ func (b *box) forget(id string) error {
 	if e == nil {
 		return nil
 	}
-	select {
-	case <-e.gone:
-	default:
+	e.mu.Lock()
+	told := e.exit != nil
+	e.mu.Unlock()
+	if !told {
 		return refuse("target.execution_running", id+" is still running")
 	}
+	<-e.gone // its exit is told a moment before it is written down
 	e.drop()
 	return nil
 }

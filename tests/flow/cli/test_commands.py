@@ -135,6 +135,7 @@ def test_all_sides_of_what_was_done_here_agree(up: Up) -> None:
     assert told["ok"] is True
     assert [check["check"] for check in told["checks"]] == [
         "runs",
+        "subruns",
         "events",
         "claims",
         "receipts",
