@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 export RHONE_DATA ?= $(CURDIR)/.data
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STAMP := .venv/.synced
 FAST := not docker and not temporal and not forge and not postgres and not faults and not slow

@@ -18,6 +18,8 @@ from records.writer import Writer
 from tests.conformance.memory_server import KEY, memory_server
 from tests.conformance.memory_suite import MemorySuite, place
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:

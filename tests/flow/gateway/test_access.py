@@ -12,6 +12,8 @@ from protocol.principal import Scope, Tenant
 from records import principals, projects
 from tests.flow.gateway.house import DIGEST, House, error_of, house
 
+pytestmark = pytest.mark.slow
+
 RUN = {"input": "x", "model": "smart"}
 SCOPES: list[tuple[str, str, Any, Scope]] = [
     ("POST", "/v1/runs", RUN, "run"),

@@ -21,6 +21,8 @@ from records.webhooks import Due
 from tests.flow.gateway.house import House, error_of, house
 from worker.courier import Courier, headers_of, key_of
 
+pytestmark = pytest.mark.slow
+
 PATTERNS = ["checkpoint.*", "run.completed"]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -25,6 +25,8 @@ from records.seal import Seal
 from records.writer import Writer
 from tests.mcp_people import REDIRECT, Guarded, agree, guarded
 
+pytestmark = pytest.mark.slow
+
 ADA = Holder(tenant=DEFAULT, principal_id=PrincipalId("prin_ada"))
 BOB = Holder(tenant=DEFAULT, principal_id=PrincipalId("prin_bob"))
 RUNS = {RunId("run_ada"): ADA, RunId("run_bob"): BOB}

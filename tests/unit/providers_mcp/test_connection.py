@@ -13,6 +13,8 @@ from providers.mcp.servers import Servers
 from tests.mcp_peers import peer
 from tests.mcp_server import ADD, GREET, NOTE
 
+pytestmark = pytest.mark.slow
+
 RUN = RunId("run_1")
 
 

@@ -19,6 +19,8 @@ from tests.mcp_server import ADD
 from tests.snapshots import unsigned
 from worker.mcp_source import current_digest
 
+pytestmark = pytest.mark.slow
+
 RUN = RunId("run_1")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Change = Callable[[dict[str, Any]], object]

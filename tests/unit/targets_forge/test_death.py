@@ -13,6 +13,8 @@ from targets.forge.act import perform, probe_act
 from tests.conformance.forge_world import prepared_change, until
 from tests.unit.targets_forge.conftest import DirectoryWorld
 
+pytestmark = pytest.mark.slow
+
 _WORKER = """
 import asyncio, dataclasses, os, signal, sys
 from pathlib import Path

@@ -10,6 +10,8 @@ from targets.forge.folder import FolderFile
 from tests.conformance.forge_world import Tree
 from tests.unit.targets_forge.conftest import DirectoryWorld
 
+pytestmark = pytest.mark.slow
+
 SKILL = {"skills/notes/SKILL.md": "---\nname: notes\n---\n", "skills/notes/scripts/run.sh": "#!/bin/sh\n"}
 
 

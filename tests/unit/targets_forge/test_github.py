@@ -17,6 +17,8 @@ from tests.unit.targets_forge.conftest import DirectoryWorld
 from tests.unit.targets_forge.github_stand_in import GitHubStandIn
 from tests.unit.targets_forge.served import TOKEN, Served, serving
 
+pytestmark = pytest.mark.slow
+
 
 class GitHubWorld:
     """Git over HTTP and the REST API behind one address, as an enterprise server has them."""

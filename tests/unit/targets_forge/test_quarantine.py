@@ -13,6 +13,8 @@ from targets.forge.quarantine import PushLimits
 from tests.conformance.forge_world import BRANCH, Started, Tree, git, prepared_change, start
 from tests.unit.targets_forge.conftest import DirectoryWorld, Limited
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def started(forge: Forge, tmp_path: Path) -> Started:
