@@ -29,9 +29,8 @@ up: ## Set up, then start the stack and leave it running
 check: $(STAMP) ## Format, lint, types, import rules, shape and fast tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --hypothesis-profile=fast -m "$(FAST)"
+	$(BIN)/pyright & types=$$!; $(BIN)/pytest -n 2 --hypothesis-profile=fast -m "$(FAST)"; wait $$types
 
 test: ## Set up, then run every test
 	tools/setup --for-tests
