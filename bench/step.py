@@ -23,6 +23,10 @@ pool_size = 0
 """
 
 
+AGENT = (
+    "met at 1.25 before receipts, labels, safety rules and questions about the place stood in a step; a "
+    "receipt adds 3 % of it, what each of the others adds is not measured yet"
+)
 EXEC = "where a bare activity alone takes a quarter of a `docker exec`, no durable step can take much less"
 
 
@@ -37,7 +41,13 @@ async def measure(scale: Scale) -> list[Row]:
         agent.append(Pair(base=middle(bare), ours=middle(ours)))
         exec_.append(Pair(base=middle(execs), ours=middle(ours)))
     return [
-        Row("durable tool step : bare activity + agent command", "ms", tuple(agent), (Goal("<=", 1.25),)),
+        Row(
+            "durable tool step : bare activity + agent command",
+            "ms",
+            tuple(agent),
+            (Goal("<=", 1.25),),
+            AGENT,
+        ),
         Row(
             "durable tool step : bare activity + `docker exec`", "ms", tuple(exec_), (Goal("<=", 0.3),), EXEC
         ),

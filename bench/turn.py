@@ -13,6 +13,10 @@ KEY = {**QUIET, "BENCH_KEY": "none"}
 GOAL = Goal("<=", 1.3)
 
 
+GOVERNED = (
+    "met at 1.28 before budgets, labels, safety rules and the question whether the run may spend on the "
+    "model stood in a turn; what each adds is not measured yet"
+)
 PARSING = (
     "this baseline throws the bytes away: reading 50 deltas as events is the difference to the row above"
 )
@@ -35,7 +39,9 @@ async def measure(scale: Scale) -> list[Row]:
         raw.append(Pair(base=middle(stream), ours=middle(ours)))
     turn = f"model turn of {DELTAS} deltas in a run"
     return [
-        Row(f"{turn} : bare activity + the same call by Rhone's client", "ms", tuple(kept), (GOAL,)),
+        Row(
+            f"{turn} : bare activity + the same call by Rhone's client", "ms", tuple(kept), (GOAL,), GOVERNED
+        ),
         Row(f"{turn} : bare activity + the same bytes, not parsed", "ms", tuple(raw), (GOAL,), PARSING),
     ]
 
