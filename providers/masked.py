@@ -46,6 +46,8 @@ class _Open:
         if not text or self._last is None:
             return []
         self.told += text
+        if text == _text(self._last):
+            return [self._last]
         field = "arguments" if isinstance(self._last, ToolCallDelta) else "text"
         return [self._last.model_copy(update={field: text})]
 
@@ -59,7 +61,10 @@ class _Answer:
     def take(self, event: ModelEvent) -> list[ModelEvent]:
         match event:
             case TextDelta() | ReasoningDelta() | RefusalDelta() | ToolCallDelta():
-                return self._open.setdefault(event.block, _Open(self._secret)).piece(event)
+                block = self._open.get(event.block)
+                if block is None:
+                    block = self._open[event.block] = _Open(self._secret)
+                return block.piece(event)
             case TextEnd() | ReasoningEnd() | ToolCallEnd():
                 return self._end(event)
             case Finish() | StreamError():
