@@ -1,6 +1,6 @@
 """Artifacts as the records keep them: one for a tool execution, whoever carries it out, and told with it."""
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from protocol.artifact import MOST_BYTES_OF_A_RUN, MOST_OF_A_RUN, Artifact, NewArtifact
 from protocol.errors import Refused
@@ -10,6 +10,12 @@ from records.artifact_tables import artifacts
 from records.columns import all_of, first_of, selected
 from records.conflicts import insert_unless_there
 from records.tx import Tx
+
+_ALL = selected(Artifact, artifacts)
+_OF_EXECUTION = _ALL.where(artifacts.c.tool_execution_id == bindparam("of"))
+_HELD = select(func.count(), func.coalesce(func.sum(artifacts.c.size), 0)).where(
+    artifacts.c.run_id == bindparam("of")
+)
 
 
 def save(tx: Tx, run_id: RunId, session_id: SessionId, new: NewArtifact) -> Artifact:
@@ -46,22 +52,20 @@ def save(tx: Tx, run_id: RunId, session_id: SessionId, new: NewArtifact) -> Arti
 
 
 def of_execution(connection: Connection, execution: ToolExecutionId) -> Artifact | None:
-    query = selected(Artifact, artifacts).where(artifacts.c.tool_execution_id == execution)
-    return first_of(Artifact, connection.execute(query))
+    return first_of(Artifact, connection.execute(_OF_EXECUTION, {"of": execution}))
 
 
 def get(connection: Connection, run_id: RunId, artifact_id: str) -> Artifact | None:
-    query = selected(Artifact, artifacts).where(artifacts.c.run_id == run_id, artifacts.c.id == artifact_id)
+    query = _ALL.where(artifacts.c.run_id == run_id, artifacts.c.id == artifact_id)
     return first_of(Artifact, connection.execute(query))
 
 
 def list_artifacts(connection: Connection, run_id: RunId) -> list[Artifact]:
     """Oldest first."""
-    query = selected(Artifact, artifacts).where(artifacts.c.run_id == run_id)
+    query = _ALL.where(artifacts.c.run_id == run_id)
     return all_of(Artifact, connection.execute(query.order_by(artifacts.c.created_at, artifacts.c.id)))
 
 
 def _held(connection: Connection, run_id: RunId) -> tuple[int, int]:
-    query = select(func.count(), func.coalesce(func.sum(artifacts.c.size), 0))
-    count, size = connection.execute(query.where(artifacts.c.run_id == run_id)).one()
+    count, size = connection.execute(_HELD, {"of": run_id}).one()
     return int(count), int(size)

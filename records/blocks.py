@@ -28,6 +28,10 @@ _BEYOND = (
     .order_by(blocks.c.position)
 )
 _ADD = insert(blocks)
+_ENTER = update(blocks).where(
+    blocks.c.id == bindparam("of"), blocks.c.history == bindparam("among"), blocks.c.position.is_(None)
+)
+_DROP = update(blocks).where(blocks.c.id.in_(bindparam("ids", expanding=True))).values(in_head=False)
 
 
 def add(tx: Tx, history: str, new: Sequence[Block], *, entered: bool = True) -> None:
@@ -58,17 +62,13 @@ def enter(tx: Tx, history: str, ids: Iterable[BlockId]) -> None:
     end: int | None = None
     for block_id in ids:
         end = _end(tx.connection, history) if end is None else end
-        entered = tx.connection.execute(
-            update(blocks)
-            .where(blocks.c.id == block_id, blocks.c.history == history, blocks.c.position.is_(None))
-            .values(position=end + 1, in_head=True)
-        )
-        end += entered.rowcount
+        entered = {"of": block_id, "among": history, "position": end + 1, "in_head": True}
+        end += tx.connection.execute(_ENTER, entered).rowcount
 
 
 def drop(tx: Tx, ids: Collection[BlockId]) -> None:
     """Take blocks out of the head; the timeline keeps them."""
-    tx.connection.execute(update(blocks).where(blocks.c.id.in_(ids)).values(in_head=False))
+    tx.connection.execute(_DROP, {"ids": list(ids)})
 
 
 def drop_run(tx: Tx, run_id: RunId) -> None:

@@ -8,7 +8,7 @@ and no row that is not `gone` owns is an orphan. While it is `making` the row ha
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from protocol.ids import BoxId, RunId
 from protocol.noun import Moment, Noun
@@ -20,6 +20,13 @@ from records.tx import Tx
 
 MAKING_LIMIT = timedelta(minutes=30)
 """Twice what any try of making a box may take: whoever makes it longer has died."""
+
+
+# Statements that every step executes are built once: building one costs ten times its execution.
+_TREES = select(trees).where(trees.c.run_id == bindparam("of")).order_by(trees.c.step.desc())
+_TREES_BEFORE = _TREES.where(trees.c.step < bindparam("step"))
+_NO_TREE = delete(trees).where(trees.c.run_id == bindparam("of"), trees.c.step == bindparam("step"))
+_ADD_TREE = insert(trees)
 
 
 class Box(Noun):
@@ -146,14 +153,13 @@ def _placed(connection: Connection, *states: str) -> list[Box]:
 
 def save_tree(tx: Tx, run_id: RunId, new: NewTree) -> None:
     """A step may be saved more than once, where it waits long in between: the last one counts."""
-    tx.connection.execute(delete(trees).where(trees.c.run_id == run_id, trees.c.step == new.step))
+    tx.connection.execute(_NO_TREE, {"of": run_id, "step": new.step})
     row = {"run_id": run_id, **new.model_dump(), "created_at": tx.now}
-    tx.connection.execute(insert(trees).values(row))
+    tx.connection.execute(_ADD_TREE, row)
 
 
 def trees_of(connection: Connection, run_id: RunId, *, before: int | None = None) -> list[Tree]:
     """Newest first; only those of the steps before the given."""
-    query = select(trees).where(trees.c.run_id == run_id).order_by(trees.c.step.desc())
-    if before is not None:
-        query = query.where(trees.c.step < before)
-    return all_of(Tree, connection.execute(query))
+    if before is None:
+        return all_of(Tree, connection.execute(_TREES, {"of": run_id}))
+    return all_of(Tree, connection.execute(_TREES_BEFORE, {"of": run_id, "step": before}))

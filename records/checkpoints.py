@@ -37,6 +37,11 @@ _MADE = (
     .where(decisions.c.checkpoint_id.in_(bindparam("ids", expanding=True)))
     .order_by(decisions.c.checkpoint_id, decisions.c.ordinal)
 )
+_OPEN_AMONG = (
+    select(c.id)
+    .where(c.id.in_(bindparam("ids", expanding=True)), c.status == "open")
+    .order_by(c.created_at, c.id)
+)
 _MOVE = update(checkpoints).where(c.id == bindparam("of"), c.status == bindparam("before"))
 _DECISION = insert(decisions)
 
@@ -217,8 +222,7 @@ def due(connection: Connection) -> list[Checkpoint]:
 
 def open_among(connection: Connection, ids: Collection[CheckpointId]) -> tuple[CheckpointId, ...]:
     """Those that still wait for somebody, oldest first."""
-    query = select(c.id).where(c.id.in_(ids), c.status == "open").order_by(c.created_at, c.id)
-    return tuple(connection.execute(query).scalars())
+    return tuple(connection.execute(_OPEN_AMONG, {"ids": list(ids)}).scalars())
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[Checkpoint]:

@@ -1,7 +1,7 @@
 """Results that the application hands in for its own tools: the first counts, the same again is welcome."""
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from protocol.checkpoint import Checkpoint
 from protocol.digest import digest
@@ -14,6 +14,7 @@ from records.tables import tool_executions
 from records.tx import Tx
 
 t = tool_executions.c
+_SUBMITTED = select(t.submitted).where(t.id == bindparam("of"))
 
 
 class SameAgain(Noun):
@@ -63,5 +64,5 @@ def submit(
 
 def result_of(connection: Connection, execution: ToolExecutionId) -> JSONObject | None:
     """What was handed in."""
-    kept = connection.execute(select(t.submitted).where(t.id == execution)).scalar()
+    kept = connection.execute(_SUBMITTED, {"of": execution}).scalar()
     return None if kept is None else orjson.loads(bodies.fetch(connection, kept))

@@ -22,6 +22,7 @@ from records.tx import Tx
 # Statements that every step executes are built once: building one costs ten times its execution.
 _OF = effects.c.tool_execution_id == bindparam("of")
 _ONE = selected(EffectRow, effects).where(_OF)
+_PREPARED = select(effects.c.prepared).where(_OF)
 _CLAIM = (
     update(effects)
     .where(_OF, effects.c.state.in_(("intent", "claimed")))
@@ -63,8 +64,7 @@ def intend(tx: Tx, intent: Intent) -> None:
 
 def prepared(connection: Connection, execution: ToolExecutionId) -> JSONObject | None:
     """What was prepared with the newest intent."""
-    query = select(effects.c.prepared).where(effects.c.tool_execution_id == execution)
-    kept = connection.execute(query).scalar()
+    kept = connection.execute(_PREPARED, {"of": execution}).scalar()
     return None if kept is None else orjson.loads(bodies.fetch(connection, kept))
 
 

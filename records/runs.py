@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
 from protocol.block import InputBlock, InputDraft
 from protocol.event import RunCreated, RunResumed, RunStarted, RunWaiting
@@ -44,7 +44,15 @@ class NewRun(Noun):
 
 
 # Built once: building a statement costs ten times its execution.
+_ALL = select(
+    runs, *(run_bodies.c[name] for name in ("request", "instructions", "error", "output_text", "output"))
+).join_from(runs, run_bodies)
+_ONE = _ALL.where(runs.c.id == bindparam("of"))
 _OF = update(runs).where(runs.c.id == bindparam("of"))
+_MOVE = _OF.where(runs.c.status.in_(bindparam("before", expanding=True)))
+_WAITS = select(runs.c.status, runs.c.waiting_for, runs.c.waiting_since, runs.c.waited_ms).where(
+    runs.c.id == bindparam("of")
+)
 _COUNTERS = select(runs.c.usage, runs.c.cost_usd, runs.c.step_count, runs.c.tool_count, runs.c.ttft_ms).where(
     runs.c.id == bindparam("of")
 )
@@ -118,16 +126,15 @@ def claim(tx: Tx, run_id: RunId) -> RunRecord | None:
 
 
 def set_snapshot(tx: Tx, run_id: RunId, snapshot_id: SnapshotId) -> None:
-    tx.connection.execute(update(runs).where(runs.c.id == run_id).values(capability_snapshot_id=snapshot_id))
+    tx.connection.execute(_OF, {"of": run_id, "capability_snapshot_id": snapshot_id})
 
 
 def set_model_facts(tx: Tx, run_id: RunId, *, primary_resolved_model: str) -> None:
-    changed = update(runs).where(runs.c.id == run_id)
-    tx.connection.execute(changed.values(primary_resolved_model=primary_resolved_model))
+    tx.connection.execute(_OF, {"of": run_id, "primary_resolved_model": primary_resolved_model})
 
 
 def set_limits(tx: Tx, run_id: RunId, limits: Limits) -> None:
-    tx.connection.execute(update(runs).where(runs.c.id == run_id).values(limits=limits))
+    tx.connection.execute(_OF, {"of": run_id, "limits": limits})
 
 
 class Progress(Noun):
@@ -158,8 +165,7 @@ def advance(tx: Tx, run_id: RunId, progress: Progress) -> None:
 
 def set_waiting(tx: Tx, run_id: RunId, checkpoint_ids: tuple[CheckpointId, ...]) -> bool:
     """The run waits for somebody, and its clock stands still; true where that is news."""
-    query = select(runs.c.waiting_for, runs.c.status).where(runs.c.id == run_id)
-    before = tx.connection.execute(query).one()
+    before = tx.connection.execute(_WAITS, {"of": run_id}).one()
     if before.status == "waiting" and before.waiting_for == checkpoint_ids:
         return False
     values: dict[str, Any] = {} if before.status == "waiting" else {"waiting_since": tx.now}
@@ -171,8 +177,7 @@ def set_waiting(tx: Tx, run_id: RunId, checkpoint_ids: tuple[CheckpointId, ...])
 
 def set_running(tx: Tx, run_id: RunId) -> bool:
     """The run goes on; true where it had waited."""
-    query = select(runs.c.waiting_for, runs.c.waiting_since, runs.c.waited_ms).where(runs.c.id == run_id)
-    before = tx.connection.execute(query).one()
+    before = tx.connection.execute(_WAITS, {"of": run_id}).one()
     if not _move(tx, run_id, {"waiting"}, status="running", **waited(tx, before)):
         return False
     tx.append(run_id, RunResumed(checkpoint_ids=before.waiting_for or ()))
@@ -188,8 +193,7 @@ def waited(tx: Tx, row: AnyRow) -> dict[str, Any]:
 
 
 def _move(tx: Tx, run_id: RunId, before: set[str], **values: Any) -> bool:
-    changed = update(runs).where(runs.c.id == run_id, runs.c.status.in_(before)).values(**values)
-    return tx.connection.execute(changed).rowcount == 1
+    return tx.connection.execute(_MOVE, values | {"of": run_id, "before": list(before)}).rowcount == 1
 
 
 # reading
@@ -203,12 +207,12 @@ def get(connection: Connection, tenant: Tenant, run_id: RunId) -> RunRecord | No
 
 def load(connection: Connection, run_id: RunId) -> RunRecord | None:
     """For those who carry it out: no tenant asked."""
-    row = connection.execute(_select().where(runs.c.id == run_id)).first()
+    row = connection.execute(_ONE, {"of": run_id}).first()
     return None if row is None else record_of(connection, row)
 
 
 def by_ids(connection: Connection, ids: Collection[RunId]) -> list[Run]:
-    rows = connection.execute(_select().where(runs.c.id.in_(ids)))
+    rows = connection.execute(_ALL.where(runs.c.id.in_(ids)))
     return [record_of(connection, row).run for row in rows]
 
 
@@ -221,7 +225,7 @@ def list_runs(
     parent_run_id: RunId | None = None,
     status: RunStatus | None = None,
 ) -> Page[Run]:
-    query = _select().where(owned_by(tenant, runs))
+    query = _ALL.where(owned_by(tenant, runs))
     for column, value in ((runs.c.session_id, session_id), (runs.c.parent_run_id, parent_run_id)):
         query = query if value is None else query.where(column == value)
     if status is not None:
@@ -242,7 +246,7 @@ def last_of_session(
     connection: Connection, session_id: SessionId, *, before: RunId | None = None
 ) -> RunRecord | None:
     """The session's newest stateful run, or the newest that is older than `before` (ids sort by time)."""
-    query = _select().where(runs.c.session_id == session_id, runs.c.stateful)
+    query = _ALL.where(runs.c.session_id == session_id, runs.c.stateful)
     if before is not None:
         query = query.where(runs.c.id < before)
     newest = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)
@@ -300,13 +304,6 @@ def target_of(request: RunRequest) -> Any:
 
 def with_last_seq(record: RunRecord, seq: int) -> RunRecord:
     return record.model_copy(update={"run": record.run.model_copy(update={"last_seq": seq})})
-
-
-def _select() -> Select[Any]:
-    body = run_bodies.c
-    return select(runs, body.request, body.instructions, body.error, body.output_text, body.output).join_from(
-        runs, run_bodies
-    )
 
 
 def record_of(connection: Connection, row: AnyRow) -> RunRecord:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from protocol.ids import RunId
 from protocol.safety import SafetyDecision
@@ -10,6 +10,9 @@ from records.columns import all_of
 from records.conflicts import insert_unless_there
 from records.safety_tables import safety_decisions
 from records.tx import Tx
+
+_OF = select(safety_decisions).where(safety_decisions.c.run_id == bindparam("of"))
+_OF_SUBJECT = _OF.where(safety_decisions.c.subject == bindparam("about")).order_by(safety_decisions.c.rule)
 
 
 def keep(tx: Tx, decisions: Sequence[SafetyDecision]) -> None:
@@ -19,16 +22,11 @@ def keep(tx: Tx, decisions: Sequence[SafetyDecision]) -> None:
 
 
 def of_run(connection: Connection, run_id: RunId) -> list[SafetyDecision]:
-    query = select(safety_decisions).where(safety_decisions.c.run_id == run_id)
     columns = safety_decisions.c
-    return all_of(
-        SafetyDecision, connection.execute(query.order_by(columns.at, columns.subject, columns.rule))
-    )
+    query = _OF.order_by(columns.at, columns.subject, columns.rule)
+    return all_of(SafetyDecision, connection.execute(query, {"of": run_id}))
 
 
 def of_subject(connection: Connection, run_id: RunId, subject: str) -> list[SafetyDecision]:
     """What was decided about one text: it is not decided again."""
-    query = select(safety_decisions).where(
-        safety_decisions.c.run_id == run_id, safety_decisions.c.subject == subject
-    )
-    return all_of(SafetyDecision, connection.execute(query.order_by(safety_decisions.c.rule)))
+    return all_of(SafetyDecision, connection.execute(_OF_SUBJECT, {"of": run_id, "about": subject}))

@@ -1,9 +1,8 @@
 """Capability snapshots and their evidence: written once, never changed; and the policy texts they pin."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from protocol.capability import CapabilitySnapshot, Evidence, SnapshotDocument
 from protocol.digest import canonical, digest
@@ -15,6 +14,11 @@ from records.columns import AnyRow, all_of, owned_by
 from records.conflicts import insert_unless_there
 from records.tables import evidence, policies, snapshots
 from records.tx import Tx
+
+_ALL = select(
+    *(snapshots.c[name] for name in ("id", "digest", "document", "signature", "key_id", "created_at"))
+)
+_ONE = _ALL.where(snapshots.c.id == bindparam("of"))
 
 
 def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot, asked: Sequence[JSONObject] = ()) -> bool:
@@ -29,13 +33,12 @@ def add(tx: Tx, tenant: Tenant, snapshot: CapabilitySnapshot, asked: Sequence[JS
 
 
 def get(connection: Connection, tenant: Tenant, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
-    mine = _select().where(owned_by(tenant, snapshots))
-    row = connection.execute(mine.where(snapshots.c.id == snapshot_id)).first()
+    row = connection.execute(_ONE.where(owned_by(tenant, snapshots)), {"of": snapshot_id}).first()
     return None if row is None else _snapshot(connection, row)
 
 
 def load(connection: Connection, snapshot_id: SnapshotId) -> CapabilitySnapshot | None:
-    row = connection.execute(_select().where(snapshots.c.id == snapshot_id)).first()
+    row = connection.execute(_ONE, {"of": snapshot_id}).first()
     return None if row is None else _snapshot(connection, row)
 
 
@@ -74,11 +77,6 @@ def keep_policy(tx: Tx, policy_digest: str, text: str) -> None:
 
 def policy_text(connection: Connection, policy_digest: str) -> str | None:
     return connection.execute(select(policies.c.text).where(policies.c.digest == policy_digest)).scalar()
-
-
-def _select() -> Select[Any]:
-    columns = ("id", "digest", "document", "signature", "key_id", "created_at")
-    return select(*(snapshots.c[name] for name in columns))
 
 
 def _snapshot(connection: Connection, row: AnyRow) -> CapabilitySnapshot:

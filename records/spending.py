@@ -26,7 +26,15 @@ from records.tx import Tx
 RUN = "limits"
 """What the account of a run's own limits is called among its budgets."""
 
+_LIMITS = select(runs.c.limits).where(runs.c.id == bindparam("of"))
+_USED = select(runs.c.usage, runs.c.cost_usd).where(runs.c.id == bindparam("of"))
+_RAISES = (
+    select(raises)
+    .where(raises.c.run_id == bindparam("of"), raises.c.budget == bindparam("named"))
+    .order_by(raises.c.checkpoint_id)
+)
 _COUNTERS = select(accounts).where(accounts.c.id == bindparam("of"))
+_LOCKED = _COUNTERS.with_for_update()
 _MOVE = (
     update(accounts)
     .where(accounts.c.id == bindparam("of"))
@@ -39,16 +47,22 @@ _MOVE = (
         held_ms=accounts.c.held_ms + bindparam("hold_ms"),
     )
 )
+_HOLD = insert(reservations)
 _HELD = select(reservations).where(reservations.c.state == "held")
 _OF_RUN = _HELD.where(reservations.c.run_id == bindparam("of"))
 _OF_ATTEMPT = _HELD.where(
     reservations.c.call_id == bindparam("of"), reservations.c.attempt == bindparam("by")
 )
+_CLOSE = update(reservations).where(
+    reservations.c.call_id == bindparam("of"),
+    reservations.c.attempt == bindparam("by"),
+    reservations.c.account_id == bindparam("under"),
+)
 
 
 def limits_of(connection: Connection, run_id: RunId) -> Limits:
     """As they are now: they may have been raised since the run was opened."""
-    return connection.execute(select(runs.c.limits).where(runs.c.id == run_id)).scalar_one()
+    return connection.execute(_LIMITS, {"of": run_id}).scalar_one()
 
 
 def account_id(tenant: Tenant, budget: Budget, whose: str, at: Moment) -> str:
@@ -75,7 +89,7 @@ def of_budget(tx: Tx, tenant: Tenant, budget: Budget, payer: Payer) -> Account:
 def of_run(tx: Tx, run_id: RunId, limits: Limits, *, of_other: bool = False) -> Account:
     """The run's own limits; what it used before it had any is counted from the beginning. A run below it
     knows them by the run's id."""
-    row = tx.connection.execute(select(runs.c.usage, runs.c.cost_usd).where(runs.c.id == run_id)).one()
+    row = tx.connection.execute(_USED, {"of": run_id}).one()
     used = Amount(tokens=row.usage.total, nanos=nanos(row.cost_usd or 0.0))
     return _locked(
         tx,
@@ -92,8 +106,7 @@ def of_run(tx: Tx, run_id: RunId, limits: Limits, *, of_other: bool = False) -> 
 
 def raises_of(tx: Tx, run_id: RunId, account: Account) -> list[Account]:
     """What people granted this run beyond a budget, each an account of its own."""
-    query = select(raises).where(raises.c.run_id == run_id, raises.c.budget == account.budget)
-    found = tx.connection.execute(query.order_by(raises.c.checkpoint_id)).all()
+    found = tx.connection.execute(_RAISES, {"of": run_id, "named": account.budget}).all()
     return [
         _locked(
             tx,
@@ -129,7 +142,7 @@ def hold(
     for account in (one for one in chosen if one.id):
         row: dict[str, Any] = {"call_id": call_id, "attempt": attempt, "account_id": account.id}
         row |= {"run_id": run_id, "state": "held", "created_at": tx.now}
-        tx.connection.execute(insert(reservations).values(row | amount.model_dump()))
+        tx.connection.execute(_HOLD, row | amount.model_dump())
         _move(tx, account.id, Amount(), amount)
 
 
@@ -154,12 +167,8 @@ def counted(connection: Connection, account: str) -> Account:
 
 
 def _close(tx: Tx, row: AnyRow, spent: Amount, state: str) -> None:
-    one = (
-        reservations.c.call_id == row.call_id,
-        reservations.c.attempt == row.attempt,
-        reservations.c.account_id == row.account_id,
-    )
-    tx.connection.execute(update(reservations).where(*one).values(state=state, **spent.model_dump()))
+    one = {"of": row.call_id, "by": row.attempt, "under": row.account_id}
+    tx.connection.execute(_CLOSE, one | {"state": state} | spent.model_dump())
     _move(tx, row.account_id, spent, Amount(tokens=-row.tokens, nanos=-row.nanos, ms=-row.ms))
 
 
@@ -173,7 +182,7 @@ def _locked(tx: Tx, account: Account) -> Account:
     """The account with its counters; where it is new, what it has as spent is its beginning."""
     row = {"id": account.id, **account.spent.model_dump()}
     insert_unless_there(tx.connection, accounts, row)
-    return _filled(account, tx.connection.execute(_COUNTERS.with_for_update(), {"of": account.id}).one())
+    return _filled(account, tx.connection.execute(_LOCKED, {"of": account.id}).one())
 
 
 def _filled(account: Account, row: AnyRow) -> Account:

@@ -17,6 +17,7 @@ from records.tables import runs as table
 from records.tx import Tx
 
 _OF = select(table.c.id).where(table.c.parent_run_id == bindparam("of"))
+_ANY = _OF.limit(1)
 _OPEN = _OF.where(table.c.completed_at.is_(None)).order_by(table.c.created_at, table.c.id)
 _STARTING = select(table.c.id).where(table.c.id == bindparam("of"), table.c.status == "starting")
 
@@ -62,4 +63,4 @@ def open_children(connection: Connection, run_id: RunId) -> list[RunId]:
 
 
 def has_children(connection: Connection, run_id: RunId) -> bool:
-    return connection.execute(_OF.limit(1), {"of": run_id}).first() is not None
+    return connection.execute(_ANY, {"of": run_id}).first() is not None

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from protocol.digest import digest, digest_bytes
 from protocol.event import ToolCompleted, ToolDenied, ToolOutput, ToolRequested, ToolStarted
@@ -22,7 +22,8 @@ t = tool_executions.c
 _OVER = ("completed", "denied", "cancelled")
 
 # Statements that every step executes are built once: building one costs ten times its execution.
-_ONE = select(*(t[name] for name in ToolExecution.model_fields)).where(t.id == bindparam("of"))
+_ALL = select(*(t[name] for name in ToolExecution.model_fields))
+_ONE = _ALL.where(t.id == bindparam("of"))
 _OPEN = update(tool_executions).where(t.id == bindparam("of"), t.status.not_in(_OVER))
 _EDIT = _OPEN.where(t.status == "waiting").values(edits=t.edits + 1)
 _BEGIN = _OPEN.values(
@@ -34,6 +35,7 @@ _BEGIN = _OPEN.values(
 ).returning(t.attempt, t.run_id)
 _END = _OPEN.returning(t.run_id, t.attempt)
 _END_ATTEMPT = _END.where(t.attempt == bindparam("by"))
+_SO_FAR = select(t.attempt, t.stdout_bytes, t.stderr_bytes).where(t.id == bindparam("of"))
 _GROWN = update(tool_executions).where(
     t.id == bindparam("of"), t.attempt == bindparam("by"), t.status == "claimed"
 )
@@ -192,25 +194,24 @@ def get(connection: Connection, execution: ToolExecutionId) -> ToolExecution | N
 
 
 def list_executions(connection: Connection, run_id: RunId, *, step: int | None = None) -> list[ToolExecution]:
-    query = _select().where(t.run_id == run_id).order_by(t.step, t.ordinal)
+    query = _ALL.where(t.run_id == run_id).order_by(t.step, t.ordinal)
     if step is not None:
         query = query.where(t.step == step)
     return [execution_of(connection, row) for row in connection.execute(query)]
 
 
 def by_ids(connection: Connection, ids: Collection[ToolExecutionId]) -> list[ToolExecution]:
-    return [execution_of(connection, row) for row in connection.execute(_select().where(t.id.in_(ids)))]
+    return [execution_of(connection, row) for row in connection.execute(_ALL.where(t.id.in_(ids)))]
 
 
 def unfinished(connection: Connection, run_id: RunId) -> list[ToolExecution]:
-    query = _select().where(t.run_id == run_id, t.status.not_in(_OVER)).order_by(t.step, t.ordinal)
+    query = _ALL.where(t.run_id == run_id, t.status.not_in(_OVER)).order_by(t.step, t.ordinal)
     return [execution_of(connection, row) for row in connection.execute(query)]
 
 
 def told(connection: Connection, execution: ToolExecutionId) -> tuple[int, Offsets]:
     """The present attempt, and how far its output is told."""
-    query = select(t.attempt, t.stdout_bytes, t.stderr_bytes).where(t.id == execution)
-    row = connection.execute(query).one()
+    row = connection.execute(_SO_FAR, {"of": execution}).one()
     return row.attempt, Offsets(stdout=row.stdout_bytes, stderr=row.stderr_bytes)
 
 
@@ -226,10 +227,6 @@ def _end(tx: Tx, execution: ToolExecutionId, status: str, result: ToolResult, at
     body = ToolCompleted(tool_execution_id=execution, attempt=row.attempt, **values)
     tx.append(row.run_id, body, key=f"tool:{execution}:{row.attempt}:completed")
     return True
-
-
-def _select() -> Select[Any]:
-    return select(*(tool_executions.c[name] for name in ToolExecution.model_fields))
 
 
 def execution_of(connection: Connection, row: AnyRow) -> ToolExecution:
