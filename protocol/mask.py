@@ -20,7 +20,8 @@ class Mask:
 
     def __init__(self, value: str) -> None:
         plain = _PLAIN.fullmatch(value) is not None
-        literal = {value, *_encoded(value.encode(errors="surrogatepass"))}
+        data = value.encode(errors="surrogatepass")
+        literal = {value, data.hex(), data.hex().upper(), *base64_cores(data)}
         self._literal = sorted(literal, key=len, reverse=True)
         self._written = None if plain else re.compile(_pattern(value), re.IGNORECASE)
 
@@ -60,9 +61,8 @@ def _begun(text: str, value: str) -> int:
     return next((size for size in range(longest, 0, -1) if text.endswith(value[:size])), 0)
 
 
-def _encoded(data: bytes) -> Iterable[str]:
-    """In hexadecimal, and the part of its Base64 that no neighbour changes."""
-    yield from (data.hex(), data.hex().upper())
+def base64_cores(data: bytes) -> Iterable[str]:
+    """The part of its Base64 that no neighbour changes, wherever it begins, in both alphabets."""
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + data).decode()
         inner = encoded[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]

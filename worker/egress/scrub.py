@@ -1,10 +1,11 @@
 """What went in as a credential does not come back: each spelling of it in an answer is masked."""
 
-import base64
 import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote
+
+from protocol.mask import base64_cores
 
 
 class Scrub:
@@ -50,10 +51,4 @@ def _spellings(value: bytes) -> Iterable[bytes]:
     yield from (value.hex().encode(), value.hex().upper().encode())
     yield quote(value, safe="").encode()
     yield json.dumps(value.decode(errors="replace"))[1:-1].encode()
-    for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + value)
-        first = (before * 8 + 5) // 6
-        last = (before + len(value)) * 8 // 6
-        for form in (encoded[first:last], encoded[first:last].translate(bytes.maketrans(b"+/", b"-_"))):
-            if len(form) >= 6:
-                yield form
+    yield from (core.encode() for core in base64_cores(value) if len(core) >= 6)
