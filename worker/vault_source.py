@@ -5,7 +5,7 @@ from capabilities.catalogue_vaults import VAULT_PATCH
 from capabilities.offer import Missing, Offer, Offered
 from capabilities.resources import resource_of
 from protocol.capability import Capability, Grant, VaultCapability
-from protocol.digest import digest_bytes
+from protocol.digest import digest, digest_bytes
 from protocol.errors import Refused
 from protocol.noun import JSONObject
 from protocol.tool import ToolDefinition, ToolSource
@@ -35,8 +35,8 @@ class VaultSource:
     async def offers(self, record: RunRecord, capability: Capability) -> Offered:
         assert isinstance(capability, VaultCapability)
         name = capability.name
-        entry, digest = self._vaults.entry(name), self._vaults.digest_of(name)
-        if entry is None or digest is None:
+        entry = self._vaults.entry(name)
+        if entry is None:
             reason = f"there is no vault {name!r}; declared are: {', '.join(self._vaults.names) or 'none'}"
             return (Missing(name=f"vault:{name}", rule="vault.unknown", reason=reason),)
         definition = ToolDefinition(
@@ -51,7 +51,7 @@ class VaultSource:
             name=definition.name,
             source_identity="rhone:vaults",
             definition=definition,
-            digest=digest,
+            digest=digest(entry),
             attributes={"vault": name} | ({"server": entry.server} if entry.server else {}),
         )
         return (offer,)
@@ -70,7 +70,8 @@ class VaultSource:
         if grant is None:
             raise Refused("vault.not_granted", "the call names no vault of this run")
         name = grant.attributes["vault"]
-        if self._vaults.digest_of(name) != grant.definition_digest:
+        entry = self._vaults.entry(name)
+        if entry is None or digest(entry) != grant.definition_digest:
             raise Refused("vault.changed", f"{grant.name} is declared otherwise than when it was granted")
         return self._vaults.opened(known.record.run.id, name)
 

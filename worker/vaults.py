@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-from protocol.digest import digest
 from protocol.ids import RunId
 from protocol.mcp import Said
 from protocol.noun import JSONObject
@@ -36,11 +35,6 @@ class Vaults:
 
     def entry(self, name: str) -> VaultEntry | None:
         return self._entries.get(name)
-
-    def digest_of(self, name: str) -> str | None:
-        """Of the declaration; what is in a vault changes as people write."""
-        entry = self._entries.get(name)
-        return None if entry is None else digest(entry)
 
     def opened(self, run_id: RunId, name: str) -> Vault:
         """Raises KeyError where none is declared."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from protocol.digest import digest, digest_bytes
+from protocol.digest import digest_bytes
 from protocol.errors import InvalidRequest, NotFound
 from protocol.label import Label
 from protocol.vault import Found, Link, Listed, Note, NoteText, VaultEntry
@@ -25,11 +25,6 @@ _READERS: dict[str, tuple[Callable[[str, str], Note], tuple[str, ...]]] = {
 
 class Vault(Protocol):
     """One declared vault. What it cannot do is refused with a code of the family `vault.`"""
-
-    @property
-    def digest(self) -> str:
-        """Of its declaration; what is in it changes as people write."""
-        ...
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -69,7 +64,6 @@ class IndexedVault:
     """Notes that lie somewhere, and the index over them; None keeps that in memory."""
 
     def __init__(self, entry: VaultEntry, notes: Notes, index: Path | None) -> None:
-        self.digest = digest(entry)
         self.labels: tuple[Label, ...] = () if entry.server is None else ("untrusted",)
         self._kind = entry.kind
         self._parse = _READERS[entry.kind][0]
