@@ -30,9 +30,8 @@ def doctor(
     settings = read_settings(data=data)
     home = Home(settings.data)
     parsed, base, first = deployment.read_config(home, config)
-    images = {target.image for target in parsed.targets.values()} or {"default"}
     checks = [
-        *machine.look(home, settings.cache, images),
+        *machine.look(home, settings.cache, deployment.images(parsed)),
         first,
         *deployment.look(home, parsed, base, database_url),
     ]

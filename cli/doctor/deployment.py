@@ -37,6 +37,12 @@ def look(home: Home, config: Config, base: Path, database_url: str | None) -> It
     yield from _database(home, database_url)
 
 
+def images(config: Config) -> set[str]:
+    """What boxes are made of: those of workspaces, and those of MCP servers that are programs."""
+    programs = {entry.stdio.image for entry in config.mcp_servers.values() if entry.stdio is not None}
+    return ({target.image for target in config.targets.values()} or {"default"}) | programs
+
+
 def read_config(home: Home, asked: Path | None) -> tuple[Config, Path, Check]:
     """The configuration of the last start, else the one that a start here would take."""
     known = home.read_place().get("config")

@@ -61,6 +61,12 @@ def test_a_model_whose_script_is_away_is_missing(tmp_path: Path) -> None:
     assert states(look(Home(tmp_path), config))["models"] == "missing"
 
 
+def test_the_image_of_an_mcp_server_that_is_a_program_is_looked_for() -> None:
+    assert deployment.images(Config()) == {"default"}
+    config = parse_config('[mcp_servers.notes]\nstdio = { command = ["notes"] }\n')
+    assert deployment.images(config) == {"default", "mcp"}
+
+
 @pytest.mark.parametrize(
     ("version", "state"),
     [("1.1.5+ds1", "weak"), ("1.2.7", "weak"), ("1.2.8", "good"), ("1.4.0-rc.3", "good")],
