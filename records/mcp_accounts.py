@@ -12,6 +12,7 @@ from protocol.digest import digest_bytes
 from protocol.mcp_account import Account, Connected, Holder, Kept, Pending
 from protocol.noun import Moment
 from records.columns import first_of, owned_by, selected
+from records.conflicts import insert_over
 from records.database import Database, now
 from records.mcp_tables import mcp_accounts, mcp_authorizations
 from records.seal import Seal
@@ -66,13 +67,9 @@ class McpAccounts:
         sealed = self._sealed(holder, server, url, account)
 
         def unit(tx: Tx) -> Connected:
-            before = tx.connection.execute(
-                select(a.version).where(_of(mcp_accounts, holder, server))
-            ).scalar()
-            tx.connection.execute(delete(mcp_accounts).where(_of(mcp_accounts, holder, server)))
             row = _owner(holder, server) | _told(tx, account) | {"url": url, "sealed": sealed}
-            row |= {"version": (before or 0) + 1, "connected_at": tx.now}
-            tx.connection.execute(insert(mcp_accounts).values(row))
+            row |= {"version": 1, "connected_at": tx.now}
+            insert_over(tx.connection, mcp_accounts, row, version=a.version + 1)
             found = _connected(tx.connection, holder, server)
             assert found is not None
             return found

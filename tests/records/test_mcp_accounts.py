@@ -6,8 +6,11 @@ import pytest
 
 from protocol.ids import PrincipalId
 from protocol.mcp_account import Account, Agreement, Holder, Pending, Tokens
+from records.database import Database
+from records.hints import Hints
 from records.mcp_accounts import McpAccounts
 from records.seal import Seal
+from records.writer import Writer
 from tests.records.world import World
 
 URL = "https://mail.example/mcp"
@@ -65,6 +68,21 @@ async def test_tokens_are_renewed_by_one_at_a_time_and_under_their_version(
     assert await store.claim(ann, "mail", later.version)
     await store.release(ann, "mail", later.version)
     assert await store.claim(ann, "mail", later.version)
+
+
+async def test_who_connects_twice_at_once_is_answered_twice(
+    world: World, database: Database, hints: Hints, ann: Holder
+) -> None:
+    other = Writer(database, hints)
+    stores = [McpAccounts(database, writer, Seal(b"pepper")) for writer in (world.writer, other)]
+    for number in range(20):
+        server = f"mail{number}"
+        shown = await asyncio.gather(*(store.put(ann, server, URL, account("token")) for store in stores))
+        assert {(one.issuer, one.scope) for one in shown} == {("https://login.example", "read")}
+        kept = await stores[0].load(ann, server, URL)
+        assert kept is not None
+        assert (kept.version, kept.account) == (2, account("token"))
+    other.close()
 
 
 async def test_nothing_is_given_out_of_an_account_that_ends(store: McpAccounts, ann: Holder) -> None:
