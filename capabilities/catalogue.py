@@ -153,9 +153,9 @@ def _workspace() -> tuple[ToolDefinition, ...]:
             "bash",
             "Run a bash command in the workspace and get its exit code, stdout and stderr. Each call is a "
             "new shell in /workspace: directory changes and variables do not carry over to the next call, "
-            "files do. There is no network and no terminal: never start what waits for input. Everything "
-            "the command started is ended when the call ends. Long output is cut in the middle, so filter "
-            "it yourself.",
+            "files do. There is no network but what your instructions name, and no terminal: never start "
+            "what waits for input. Everything the command started is ended when the call ends. Long output "
+            "is cut in the middle, so filter it yourself.",
             {
                 "command": _text("The command line, run by bash. It may span lines.", minLength=1),
                 "timeout_ms?": _count(
