@@ -32,7 +32,7 @@ _BEGIN = (
     .values(attempt=calls.c.attempt + 1, status="running", error=None, completed_at=None)
     .returning(calls.c.attempt, calls.c.run_id, calls.c.step, calls.c.model)
 )
-_SPEAKS = select(calls.c.attempt).where(_OF, calls.c.status == "running")
+_SPEAKS = "SELECT attempt FROM calls WHERE id = ? AND status = 'running'"
 _STANDS = select(calls.c.attempt, calls.c.status).where(_OF)
 _SETTLE = (
     update(calls)
@@ -92,7 +92,8 @@ def next_attempt(tx: Tx, call_id: CallId) -> int | None:
 
 def current_attempt(tx: Tx, call_id: CallId) -> int | None:
     """The attempt that may still speak; None where none may."""
-    return tx.connection.execute(_SPEAKS, {"of": call_id}).scalar()
+    row = tx.first(_SPEAKS, call_id)
+    return row[0] if row else None
 
 
 def append_deltas(

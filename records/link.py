@@ -5,7 +5,7 @@ These few statements run for every commit, so they go straight to the driver; al
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -42,7 +42,9 @@ class Link(Protocol):
         """Start a transaction, lock the runs (sorted by the caller), and read the database's clock."""
         ...
 
-    def has_key(self, run_id: RunId, key: str) -> bool: ...
+    def first(self, query: str, *values: Any) -> Sequence[Any] | None:
+        """The first row of a query that has `?` for its values."""
+        ...
 
     def commit(
         self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]

@@ -95,9 +95,8 @@ class PostgreSQLLink:
         ((now,),) = self._batch.fetchall()
         return now.astimezone(UTC), rows
 
-    def has_key(self, run_id: RunId, key: str) -> bool:
-        found = self._raw.execute("SELECT 1 FROM events WHERE run_id = %s AND key = %s", (run_id, key))
-        return found.fetchone() is not None
+    def first(self, query: str, *values: Any) -> Sequence[Any] | None:
+        return self._raw.execute(query.replace("?", "%s"), values).fetchone()  # pyright: ignore[reportArgumentType]
 
     def commit(
         self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]

@@ -59,14 +59,13 @@ class SQLiteLink:
 
     def begin(self, runs: Sequence[RunId]) -> tuple[datetime, list[LogRow]]:
         self._lock()
-        (now,) = self._raw.execute(f"SELECT {CLOCK}").fetchone()
-        if not runs:
-            return datetime.fromisoformat(now), []
         marks = ",".join("?" * len(runs))
         found = self._raw.execute(
-            f"SELECT id, session_id, last_seq, completed_at IS NOT NULL FROM runs WHERE id IN ({marks})", runs
-        )
-        return datetime.fromisoformat(now), [LogRow(*row) for row in found]
+            f"SELECT {CLOCK}, id, session_id, last_seq, completed_at IS NOT NULL"
+            f" FROM (SELECT 1) LEFT JOIN runs ON id IN ({marks})",
+            runs,
+        ).fetchall()
+        return datetime.fromisoformat(found[0][0]), [LogRow(*row) for _, *row in found if row[0] is not None]
 
     def _lock(self) -> None:
         """SQLite itself would sleep up to 100 ms between two looks; a transaction takes less than one."""
@@ -83,9 +82,8 @@ class SQLiteLink:
             time.sleep(pause)
             pause = min(pause * 1.3, 0.001)
 
-    def has_key(self, run_id: RunId, key: str) -> bool:
-        found = self._raw.execute("SELECT 1 FROM events WHERE run_id = ? AND key = ?", (run_id, key))
-        return found.fetchone() is not None
+    def first(self, query: str, *values: Any) -> Sequence[Any] | None:
+        return self._raw.execute(query, values).fetchone()
 
     def commit(
         self, events: Sequence[EventRow], logs: Iterable[tuple[int, RunId]], hints: Mapping[Topic, int]

@@ -7,6 +7,7 @@ transaction does not see them yet.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
@@ -19,6 +20,8 @@ from records import outbox
 from records.chains import Chains
 from records.hints import SOME_RUN, Topic
 from records.link import EventRow, Link
+
+_KEY = "SELECT 1 FROM events WHERE run_id = ? AND key = ?"
 
 
 class _Log:
@@ -53,7 +56,7 @@ class Tx:
         if log.ended:
             return None
         if key is not None:
-            if key in log.keys or self._link.has_key(run_id, key):
+            if key in log.keys or self.first(_KEY, run_id, key):
                 return None
             log.keys.add(key)
         seq = log.last_seq = log.last_seq + 1
@@ -75,6 +78,10 @@ class Tx:
     def ended(self, run_id: RunId) -> bool:
         """Whether the run's terminal event is in."""
         return self._log(run_id).ended
+
+    def first(self, query: str, *values: Any) -> Sequence[Any] | None:
+        """The first row of a query that is asked so often that it goes straight to the driver."""
+        return self._link.first(query, *values)
 
     def last_seq(self, run_id: RunId) -> int:
         return self._log(run_id).last_seq
