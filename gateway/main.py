@@ -1,6 +1,7 @@
 """The gateway process: settings in, parts wired, served until told to stop."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -31,6 +32,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         server = Server(app, gateway.room, gateway.feed, settings)
         with listen(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
+            gc.freeze()  # else the collector soon walks through all that was imported, for 100 ms
             log.info("listening", host=host, port=port)
             await server.serve(sockets=[listener])
     log.info("stopped")
