@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -45,6 +45,9 @@ class Stamping:
             if kind == "events":
                 self.committed.setdefault(run_id, {})[number] = now
         self._inner.publish(hints)
+
+    def listen(self, topic: Topic, hear: Callable[[int], None]) -> AbstractContextManager[None]:
+        return self._inner.listen(topic, hear)
 
     def subscribe(self, topic: Topic) -> AbstractContextManager[Subscription]:
         return self._inner.subscribe(topic)

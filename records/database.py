@@ -5,12 +5,14 @@ Reads run in a few threads with connections of their own, each in one snapshot; 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +37,7 @@ class Database:
         self.engine = engine
         self._patience_s = patience_s
         self._snapshot = sqlite.SNAPSHOT if self.is_sqlite else postgresql.SNAPSHOT
+        self._own: Connection | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="records-read")
 
     @classmethod
@@ -50,13 +53,8 @@ class Database:
 
     def migrate(self, pepper: bytes | None = None) -> None:
         """Bring the tables to the newest version; processes that start together wait for each other."""
-        try:
+        with _faults():
             upgrade(self.engine, pepper)
-        except STORAGE_ERRORS as error:
-            fault = unavailable(error)
-            if fault is None:
-                raise
-            raise fault from error
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` sees in one snapshot, however many statements it makes."""
@@ -66,22 +64,29 @@ class Database:
         """A read whose statements each see their own moment: cheaper by two round trips on PostgreSQL."""
         return await self._off_loop(query, None)
 
+    async def glance(self, query: Callable[[Connection], T]) -> T:
+        """A look at little that was just written. SQLite has it in memory and no lock is waited for, so it is
+        read in the loop itself: the way to a thread and back takes ten times as long."""
+        if not self.is_sqlite:
+            return await self.look(query)
+        with _faults():
+            if self._own is None:
+                self._own = self.engine.connect()
+                self._own.exec_driver_sql("PRAGMA busy_timeout=0")
+            return query(self._own)
+
     async def _off_loop(self, query: Callable[[Connection], T], begin: str | None) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query, begin)
 
     def _read(self, query: Callable[[Connection], T], begin: str | None) -> T:
-        try:
+        with _faults():
             try:
                 return self._with(query, begin)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
+            except (DBAPIError, psycopg.OperationalError) as error:
+                if isinstance(error, DBAPIError) and not error.connection_invalidated:
                     raise
+                self.engine.dispose()  # the pool knows nothing of what the driver told a query itself
                 return self._with(query, begin)
-        except STORAGE_ERRORS as error:
-            fault = unavailable(error)
-            if fault is None:
-                raise
-            raise fault from error
 
     def _with(self, query: Callable[[Connection], T], begin: str | None) -> T:
         with self.engine.connect() as connection:
@@ -102,7 +107,22 @@ class Database:
 
     def close(self) -> None:
         self._readers.shutdown(wait=True, cancel_futures=True)
+        if self._own is not None:
+            self._own.invalidate()
+            self._own.close()
         self.engine.dispose()
+
+
+@contextmanager
+def _faults() -> Generator[None]:
+    """A database that does not answer is `Unavailable`; what it answers with a no stays as it is."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        fault = unavailable(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def now(connection: Connection) -> datetime:

@@ -1,24 +1,12 @@
 """The event log of runs: what was appended, page by page, as the bytes that a client is sent."""
 
+import sqlite3
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Select,
-    Text,
-    bindparam,
-    column,
-    delete,
-    func,
-    select,
-    true,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+import psycopg
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from protocol.errors import Gone, InvalidRequest
 from protocol.ids import CallId, RunId
@@ -32,6 +20,14 @@ _PAGE = (
     .order_by(events.c.seq)
     .limit(bindparam("most"))
 )
+
+_NEWEST = "SELECT seq, type, data FROM events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+_NEWEST_OF_ALL = """
+SELECT number, seq, type, data
+FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS wanted (id, after, number),
+LATERAL (SELECT * FROM events WHERE run_id = wanted.id AND seq > after ORDER BY seq LIMIT %s) AS each
+ORDER BY number, seq
+"""
 
 
 class StoredEvent(NamedTuple):
@@ -56,37 +52,21 @@ def page(connection: Connection, run_id: RunId, after_seq: int, limit: int) -> l
 
 
 def pages(connection: Connection, wanted: Sequence[tuple[RunId, int]], limit: int) -> list[list[StoredEvent]]:
-    """A page of each run after its cursor. On PostgreSQL they are one round trip."""
-    if connection.dialect.name == "sqlite":
-        return [page(connection, run_id, after, limit) for run_id, after in wanted]
+    """A page of each run after its cursor: asked for each event that is sent, so straight from the driver.
+    On PostgreSQL they are one round trip."""
+    raw = connection.connection.driver_connection
+    if isinstance(raw, sqlite3.Connection):
+        return [
+            [StoredEvent(seq, kind, data.encode()) for seq, kind, data in raw.execute(_NEWEST, (*one, limit))]
+            for one in wanted
+        ]
+    assert isinstance(raw, psycopg.Connection)
+    told: psycopg.Connection[Any] = raw
     found: list[list[StoredEvent]] = [[] for _ in wanted]
-    cursors = {"of": [run_id for run_id, _ in wanted], "after": [after for _, after in wanted]}
-    for row in connection.execute(_all_pages(), {**cursors, "most": limit}):
-        found[row.number - 1].append(StoredEvent(row.seq, row.type, row.data.encode()))
+    cursors = ([run_id for run_id, _ in wanted], [after for _, after in wanted])
+    for number, seq, kind, data in told.execute(_NEWEST_OF_ALL, (*cursors, limit)):
+        found[number - 1].append(StoredEvent(seq, kind, data.encode()))
     return found
-
-
-@cache
-def _all_pages() -> Select[*tuple[Any, ...]]:
-    runs_of = bindparam("of", type_=ARRAY(Text))
-    cursors = bindparam("after", type_=ARRAY(BigInteger))
-    wanted = (
-        func.unnest(runs_of, cursors)
-        .table_valued(column("run_id", Text), column("after", BigInteger), with_ordinality="number")
-        .render_derived("wanted")
-    )
-    each = (
-        select(events.c.seq, events.c.type, events.c.data)
-        .where(events.c.run_id == wanted.c.run_id, events.c.seq > wanted.c.after)
-        .order_by(events.c.seq)
-        .limit(bindparam("most"))
-        .lateral("each")
-    )
-    return (
-        select(wanted.c.number, each.c.seq, each.c.type, each.c.data)
-        .select_from(wanted.join(each, true()))
-        .order_by(wanted.c.number, each.c.seq)
-    )
 
 
 def last(connection: Connection, run_id: RunId) -> StoredEvent | None:

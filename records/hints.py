@@ -7,7 +7,7 @@ right after a commit and neither blocks nor raises. Across the processes of one 
 """
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol, get_args
 
@@ -77,6 +77,10 @@ class Hints(Protocol):
         """From any thread."""
         ...
 
+    def listen(self, topic: Topic, hear: Callable[[int], None]) -> AbstractContextManager[None]:
+        """`hear` is called in the loop with each number that is hinted."""
+        ...
+
     def subscribe(self, topic: Topic) -> AbstractContextManager[Subscription]: ...
 
 
@@ -85,7 +89,7 @@ class LocalHints:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscriptions: dict[Topic, set[Subscription]] = {}
+        self._heard_by: dict[Topic, set[Callable[[int], None]]] = {}
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,7 +99,7 @@ class LocalHints:
 
     def publish(self, hints: Mapping[Topic, int]) -> None:
         loop = self._loop
-        if loop is None or not any(topic in self._subscriptions for topic in hints):
+        if loop is None or not any(topic in self._heard_by for topic in hints):
             return
         try:
             loop.call_soon_threadsafe(self.deliver, dict(hints))
@@ -105,17 +109,22 @@ class LocalHints:
     def deliver(self, hints: Mapping[Topic, int]) -> None:
         """In the loop's own thread."""
         for topic, number in hints.items():
-            for subscription in self._subscriptions.get(topic, ()):
-                subscription.hear(number)
+            for hear in self._heard_by.get(topic, ()):
+                hear(number)
+
+    @contextmanager
+    def listen(self, topic: Topic, hear: Callable[[int], None]) -> Generator[None]:
+        self._heard_by.setdefault(topic, set()).add(hear)
+        try:
+            yield
+        finally:
+            rest = self._heard_by[topic]
+            rest.discard(hear)
+            if not rest:
+                del self._heard_by[topic]
 
     @contextmanager
     def subscribe(self, topic: Topic) -> Generator[Subscription]:
         subscription = Subscription()
-        self._subscriptions.setdefault(topic, set()).add(subscription)
-        try:
+        with self.listen(topic, subscription.hear):
             yield subscription
-        finally:
-            rest = self._subscriptions[topic]
-            rest.discard(subscription)
-            if not rest:
-                del self._subscriptions[topic]

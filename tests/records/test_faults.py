@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ import pytest
 from protocol.errors import Unavailable
 from protocol.event import ResponseDelta, StepStarted
 from protocol.ids import CallId, RunId
+from records import events
 from records.bus import bus_for
 from records.database import Database
 from records.follow import follow
@@ -165,11 +167,12 @@ def locked(url: str, run_id: RunId) -> Generator[None]:
 
 
 async def test_a_database_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    newest = partial(events.pages, wanted=[(RunId("run_1"), 0)], limit=10)
     for url in (f"sqlite:///{tmp_path}/none/rhone.db", f"postgresql+psycopg://x@/x?host={tmp_path}"):
         database = Database.open(url, tmp_path / "blobs")
         hints = bus_for(url, tmp_path / "hints")
         writer = Writer(database, hints)
-        for asked in (database.ping(), writer.commit(lambda tx: None)):
+        for asked in (database.ping(), database.glance(newest), writer.commit(lambda tx: None)):
             with pytest.raises(Unavailable):
                 await asked
         writer.close()
@@ -227,9 +230,12 @@ async def test_connections_that_were_cut_while_they_idled_cost_nobody_an_answer(
 ) -> None:
     async with opened(cluster.url(cluster.create()), tmp_path) as world:
         run_id = await world.run()
+        newest = partial(events.pages, wanted=[(run_id, 0)], limit=10)
+        await asyncio.gather(*(world.database.glance(newest) for _ in range(8)))
         with psycopg.connect(world.database.url.replace("+psycopg", ""), autocommit=True) as other:
             mine = "datname = current_database() AND pid <> pg_backend_pid()"
             other.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
+        assert [[event.seq for event in page] for page in await world.database.glance(newest)] == [[1, 2]]
         assert await append(world, run_id, "a") == 3
         assert len(await world.log(run_id)) == 3
 

@@ -3,7 +3,8 @@
 import asyncio
 from typing import cast
 
-from gateway.feed import Feed, Frame, Ring, frame_of
+from gateway.feed import Feed, Frame, Ring, Watcher, frame_of
+from protocol.errors import Unavailable
 from protocol.ids import RunId
 from records.database import Database
 from records.events import StoredEvent
@@ -13,8 +14,24 @@ from records.hints import LocalHints
 class BrokenDatabase:
     """Answers with a fault of ours, which no reader expects."""
 
-    async def look(self, unit: object) -> None:
+    async def glance(self, unit: object) -> None:
         raise LookupError("a row that nobody can read")
+
+
+class GrowingDatabase:
+    """A run whose next event is there each time one looks; away at every second look."""
+
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
+        self._looks = 0
+
+    async def glance(self, unit: object) -> list[list[StoredEvent]]:
+        self._looks += 1
+        if self._looks % 2 == 0:
+            raise Unavailable("storage.unavailable", "away")
+        seq = self._looks // 2 + 1
+        kind = "run.completed" if seq == self._most else "response.delta"
+        return [[StoredEvent(seq, kind, b"{}")] if seq <= self._most else []]
 
 
 def frame(seq: int, size: int = 10) -> Frame:
@@ -55,12 +72,37 @@ async def test_a_full_ring_forgets_its_oldest_frames() -> None:
     assert ring.after(11) == []
 
 
-async def test_news_wakes_whoever_took_it_before_looking() -> None:
-    ring = Ring(0)
-    news = ring.news
+async def test_what_is_new_and_an_end_wake_whoever_watches() -> None:
+    ring, watcher = Ring(0), Watcher(60)
+    ring.watchers.add(watcher)
     ring.add([frame(1)])
-    assert news.is_set()
-    assert not ring.news.is_set()
+    assert watcher.is_set()
+    watcher.clear()
+    ring.end()
+    assert watcher.is_set()
+    watcher.leave()
+
+
+async def test_a_hint_that_was_never_given_costs_one_look() -> None:
+    """No hint at all: what is marked at the start and once a second is enough."""
+    database = GrowingDatabase()
+    feed = Feed(cast(Database, database), LocalHints())
+    seen: list[int] = []
+    async with asyncio.timeout(60):
+        async for frames in feed.watch(RunId("run_1"), 0, 0, patience_s=60):
+            seen += [frame.seq for frame in frames]
+    assert (seen, feed.followed()) == ([1, 2], [])
+
+
+async def test_a_watcher_is_told_each_time_its_patience_ends() -> None:
+    feed = Feed(cast(Database, GrowingDatabase(most=0)), LocalHints())
+    quiet: list[list[Frame]] = []
+    async with asyncio.timeout(60):
+        async for frames in feed.watch(RunId("run_1"), 0, 0, patience_s=0.01):
+            quiet.append(frames)
+            if len(quiet) == 3:
+                feed.close()
+    assert quiet == [[], [], []]
 
 
 async def test_a_read_that_breaks_ends_its_streams_instead_of_leaving_them_waiting() -> None:
