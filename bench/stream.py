@@ -21,7 +21,10 @@ LIMITS = {"SQLite": (1.0, 4.0), "PostgreSQL": (1.5, 5.0)}
 ARRIVES_S = 20.0
 
 
-BUSY = "2,000 commits a second, 2,000 deliveries and their clients share the machine's cores"
+BUSY = (
+    "who commits, the gateway and its clients are more busy processes than the machine has cores, so that one"
+    " which is ready waits for its turn; and commits that a slow flush held up arrive in one burst"
+)
 
 
 @dataclass(frozen=True)
