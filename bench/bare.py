@@ -28,7 +28,7 @@ from protocol.ids import BlockId, BoxId, CallId, RunId, ToolExecutionId, fresh
 from protocol.model import ModelRequest
 from protocol.noun import JSONObject, Noun
 from protocol.target import BoxSpec, Command, Offsets
-from providers.openai_compatible.client import OpenAICompatible
+from providers.openai_compatible.dialect import openai_compatible
 from providers.prices import Prices
 from targets.agent_binary import agent_path
 from targets.docker import DockerHost
@@ -129,7 +129,7 @@ class Acts:
         entry = ProviderEntry(protocol="openai-compatible", baseURL=model_url or "http://none", models=("m",))
         self._http = httpx2.AsyncClient(trust_env=False, timeout=60)
         self._request = _model_request()
-        self._provider = OpenAICompatible(entry, place="bare", key=lambda: "none", prices=Prices({}))
+        self._provider = openai_compatible(entry, place="bare", key=lambda: "none", prices=Prices({}))
         self.host = DockerHost(agent_path(read_settings().cache), pool_size=0, label=str(directory))
         self._counting = CountingTools(directory / "bare-counted")
         self._box: asyncio.Task[tuple[str, Target]] | None = None

@@ -9,7 +9,7 @@ from protocol.config import Config, ProviderEntry
 from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
-from providers.openai_compatible.client import OpenAICompatible
+from providers.openai_compatible.dialect import openai_compatible
 from providers.prices import Prices
 from providers.provider import Provider
 from providers.script import read_script
@@ -132,7 +132,7 @@ class Registry:
             raise _invalid(f"{place}.{missing}", "an openai-compatible provider needs it")
         if entry.api_shape == "responses":
             raise _invalid(f"{place}.apiShape", 'only "chat-completions" is spoken so far')
-        return OpenAICompatible(
+        return openai_compatible(
             entry, place=place, key=lambda: self._resolve_secret(key), prices=_prices(entry)
         )
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from protocol.digest import canonical
 from protocol.model import ModelEvent, Notice
 from protocol.noun import JSON, JSONObject
+from providers.aliases import Aliases
 from providers.arguments import read_arguments
 from providers.assembly import Assembly, OpenCall
 from providers.characters import Joiner, whole
-from providers.openai_compatible.aliases import Aliases
 
 LEGACY = "function_call"
 

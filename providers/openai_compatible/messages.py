@@ -1,7 +1,7 @@
 """Blocks as Chat Completions messages: every tool call answered, in call order, right after it was made."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from protocol.block import (
     AudioPart,
@@ -17,26 +17,14 @@ from protocol.block import (
     TextPart,
     ThinkingBlock,
     ToolCallBlock,
-    ToolResultBlock,
     text_of,
 )
 from protocol.digest import canonical
 from protocol.noun import JSON, JSONObject
-from providers.openai_compatible.aliases import alias_of
+from providers.aliases import alias_of
+from providers.history import Turn, same_maker, turns_of
 
 REASONING_FIELDS = {"reasoning_content", "reasoning", "reasoning_details"}
-
-
-class Unbalanced(ValueError):
-    """A history in which a call has no result, or a result no call: never sent."""
-
-
-@dataclass
-class Turn:
-    """One assistant turn and what came between it and the next one."""
-
-    said: list[ResponseBlock | ThinkingBlock | ToolCallBlock] = field(default_factory=list)
-    heard: list[InputBlock | SystemBlock | ToolResultBlock] = field(default_factory=list)
 
 
 @dataclass
@@ -53,10 +41,8 @@ def messages_of(
     out = Messages([], [])
     if instructions:
         out.wire.append({"role": system_role, "content": instructions})
-    last_input = max((at for at, block in enumerate(blocks) if isinstance(block, InputBlock)), default=-1)
-    in_loop = {block.id for block in blocks[last_input + 1 :]}
-    for turn in _turns(blocks):
-        replayed = provenance if turn.said and turn.said[0].id in in_loop else None
+    for turn in turns_of(blocks):
+        replayed = provenance if turn.goes_on else None
         _assistant(turn, replayed, out)
         _results(turn, out)
         for block in turn.heard:
@@ -65,18 +51,6 @@ def messages_of(
             elif isinstance(block, SystemBlock):
                 out.wire.append({"role": system_role, "content": text_of(block.content)})
     return out
-
-
-def _turns(blocks: Iterable[Block]) -> list[Turn]:
-    turns = [Turn()]
-    for block in blocks:
-        if isinstance(block, InputBlock | SystemBlock | ToolResultBlock):
-            turns[-1].heard.append(block)
-        else:
-            if turns[-1].heard:
-                turns.append(Turn())
-            turns[-1].said.append(block)
-    return turns
 
 
 def _assistant(turn: Turn, provenance: Provenance | None, out: Messages) -> None:
@@ -99,7 +73,7 @@ def _replay(block: ThinkingBlock, provenance: Provenance | None, message: JSONOb
     Makers that need it refuse the loop without it; others refuse it in turns that are over.
     """
     for opaque in block.opaque:
-        if _scope(opaque.provenance) != (None if provenance is None else _scope(provenance)):
+        if provenance is None or not same_maker(opaque.provenance, provenance):
             if provenance is not None:
                 out.notices.append(("opaque_dropped", "reasoning of another model was left out"))
             continue
@@ -114,10 +88,6 @@ def _replay(block: ThinkingBlock, provenance: Provenance | None, message: JSONOb
             message[name] = value
 
 
-def _scope(provenance: Provenance) -> tuple[str, str, str, str]:
-    return (provenance.dialect, provenance.vendor, provenance.account_scope, provenance.model_family)
-
-
 def _call(block: ToolCallBlock) -> JSONObject:
     """What did not parse goes back inside an object: many backends parse the arguments of a history."""
     broken = block.arguments_state in ("invalid", "truncated") and block.arguments_raw
@@ -128,22 +98,10 @@ def _call(block: ToolCallBlock) -> JSONObject:
 
 def _results(turn: Turn, out: Messages) -> None:
     """The tool messages of a turn, then one user message with what a tool message cannot carry."""
-    results: dict[str, ToolResultBlock] = {}
-    calls = [block.tool_call_id for block in turn.said if isinstance(block, ToolCallBlock)]
-    for block in turn.heard:
-        if isinstance(block, ToolResultBlock):
-            before = results.get(block.tool_call_id)
-            if block.tool_call_id not in calls:
-                raise Unbalanced(f"the result {block.tool_call_id!r} belongs to no call of its turn")
-            if before is not None and not before.is_error:
-                raise Unbalanced(f"the call {block.tool_call_id!r} has two results")
-            results[block.tool_call_id] = block
     shown: list[JSON] = []
-    for call_id in calls:
-        if call_id not in results:
-            raise Unbalanced(f"the call {call_id!r} has no result")
-        text = _tool_text(call_id, results[call_id].content, shown, out.notices)
-        out.wire.append({"role": "tool", "tool_call_id": call_id, "content": text})
+    for call, result in turn.answered():
+        text = _tool_text(call.tool_call_id, result.content, shown, out.notices)
+        out.wire.append({"role": "tool", "tool_call_id": call.tool_call_id, "content": text})
     if shown:
         out.wire.append({"role": "user", "content": shown})
 

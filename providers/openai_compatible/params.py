@@ -1,47 +1,39 @@
-"""`defaultParams`: which keys an entry may set, what they may hold, and what the wire calls them."""
+"""The `defaultParams` of Chat Completions: what they may hold, and what the wire calls them."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from protocol.errors import InvalidRequest
-from protocol.noun import JSON, JSONObject, Noun
-from protocol.strict import path_of
+from protocol.noun import JSONObject
+from providers import params
+from providers.params import CommonParams, Tokens
 
-_SECRET_KEY = re.compile(
-    r"(api[-_]?key|authorization|bearer|authorizationtoken|x-.*-?(key|token|auth|secret))", re.IGNORECASE
-)
-_SECRET_VALUE = re.compile(r"(bearer\s+\S|eyJ[\w-]+\.[\w-]+\.|sk-|pk-|xoxb-)", re.IGNORECASE)
+_CACHE = "the cache's identity is the session's"
 _RESERVED = {
-    "promptCacheKey": "the cache's identity is the session's",
-    "promptCacheRetention": "the cache's identity is the session's",
+    "promptCacheKey": _CACHE,
+    "promptCacheRetention": _CACHE,
     "instructions": "the system layer is assembled in one place",
     "prediction": "speculative decoding has no contract yet",
 }
-_RESPONSES_ONLY = {
-    *("reasoningSummary", "forceReasoning", "maxToolCalls", "conversation", "previousResponseId"),
-    *("truncation", "include"),
-}
+_RESPONSES: tuple[str, ...] = (
+    "reasoningSummary",
+    "forceReasoning",
+    "maxToolCalls",
+    "conversation",
+    "previousResponseId",
+)
+_ELSEWHERE: dict[str, str] = dict.fromkeys(
+    (*_RESPONSES, "truncation", "include"), "only the responses shape has this parameter"
+)
 _OURS = {"system_message_mode", "strict_json_schema", "logprobs", "stop_sequences", "text_verbosity"}
 _LIMITS = {"max_output_tokens", "max_completion_tokens"}
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Tokens = Annotated[int, Field(ge=1)]
 
 
-class DefaultParams(Noun):
-    """The keys in camel case; where nothing else is said, a field's own name is the wire's."""
+class DefaultParams(CommonParams):
+    """Where nothing else is said, a field's own name is the wire's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
-
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
-    max_output_tokens: Tokens | None = None
-    stop_sequences: Annotated[list[str], Field(min_length=1, max_length=4)] | None = None
-    seed: int | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     text_verbosity: Literal["low", "medium", "high"] | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
@@ -76,43 +68,5 @@ class DefaultParams(Noun):
         return self.max_completion_tokens or self.max_output_tokens
 
 
-def read_params(params: JSONObject, *, place: str) -> DefaultParams:
-    """The parameters of an entry, or the first refusal with its place in the file."""
-    _refuse_secrets(params, place)
-    for key in params:
-        _refuse_key(key, f"{place}.{key}")
-    try:
-        return DefaultParams.model_validate(params)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = f"{place}.{path_of(first['loc'])}"
-        raise _refused("provider.param_invalid", where, first["msg"]) from error
-
-
-def _refuse_key(key: str, where: str) -> None:
-    known = {to_camel(name) for name in DefaultParams.model_fields}
-    if "_" in key and to_camel(key) in known | _RESERVED.keys() | _RESPONSES_ONLY:
-        raise _refused("provider.param_wire_shape", where, f"write {to_camel(key)}")
-    if key in _RESPONSES_ONLY:
-        raise _refused("provider.param_unsupported", where, "only the responses shape has this parameter")
-    if key in _RESERVED:
-        raise _refused("provider.param_reserved", where, _RESERVED[key])
-    if key not in known:
-        raise _refused("provider.param_unknown", where, "this parameter is not known")
-
-
-def _refuse_secrets(value: JSON, where: str) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if _SECRET_KEY.fullmatch(key):
-                raise _refused("provider.param_forbidden", f"{where}.{key}", "credentials are references")
-            _refuse_secrets(item, f"{where}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_secrets(item, f"{where}[{index}]")
-    elif isinstance(value, str) and _SECRET_VALUE.match(value):
-        raise _refused("provider.param_secret", where, "the value looks like a credential")
-
-
-def _refused(code: str, where: str, why: str) -> InvalidRequest:
-    return InvalidRequest(code, f"{where}: {why}", param=where)
+def read_params(given: JSONObject, *, place: str) -> DefaultParams:
+    return params.read_params(DefaultParams, given, place=place, reserved=_RESERVED, elsewhere=_ELSEWHERE)

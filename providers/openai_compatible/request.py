@@ -10,7 +10,7 @@ from protocol.block import Provenance, ToolCallBlock
 from protocol.digest import canonical
 from protocol.model import ModelRequest
 from protocol.noun import JSON, JSONObject
-from providers.openai_compatible.aliases import Aliases, alias_of
+from providers.aliases import Aliases, alias_of
 from providers.openai_compatible.messages import messages_of
 from providers.openai_compatible.params import DefaultParams
 

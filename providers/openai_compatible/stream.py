@@ -23,11 +23,11 @@ from providers import failures
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
 from providers.openai_compatible.calls import Calls
-from providers.openai_compatible.errors import Scrubber, Told, failure_of, told_by
 from providers.openai_compatible.reasoning import Reasoning
 from providers.openai_compatible.request import Body
 from providers.openai_compatible.think import Splitter
 from providers.openai_compatible.usage import estimated, usage_of
+from providers.refusals import Scrubber, Told, failure_of, told_by
 
 _REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "end", "stop_sequence"), "stop"),
@@ -39,8 +39,8 @@ _REASONS: dict[str, FinishReason] = {
 }
 
 
-class Answer:
-    """One answer while it arrives. `over` once its terminal event was given; `progress` counts content."""
+class ChatAnswer:
+    """A `providers.upstream.Answer` of Chat Completions."""
 
     def __init__(
         self,
@@ -119,7 +119,6 @@ class Answer:
         return out
 
     def last(self, frame: Frame | None) -> list[ModelEvent]:
-        """The stream ended; a frame without its blank line counts if it can be read."""
         out: list[ModelEvent] = []
         if frame is not None and not self.over:
             try:
@@ -130,10 +129,14 @@ class Answer:
         return out if self.over else out + self._finish(done=False)
 
     def broke(self, failure: StreamError) -> list[ModelEvent]:
-        """The transport failed; an answer that already had its finish reason is whole."""
         if self._native is not None:
             return self._finish(done=False)
         return self._fail(failure)
+
+    def whole(self, body: JSON) -> list[ModelEvent]:
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+            return []
+        return [*self.chunk(body), *self.last(None)]
 
     def _choice(self, choice: JSONObject) -> list[ModelEvent]:
         delta = choice.get("delta") or choice.get("message")

@@ -8,16 +8,17 @@ import uvicorn
 
 from protocol.config import ProviderEntry
 from protocol.secret import SecretRef
-from providers.openai_compatible.client import OpenAICompatible
+from providers.openai_compatible.dialect import openai_compatible
 from providers.prices import Prices
 from providers.script import parse_script
 from providers.scripted_server import app
+from providers.upstream import Upstream
 from tests.conformance.provider_suite import SCRIPT, ProviderSuite
 
 
 class TestOpenAICompatibleProvider(ProviderSuite):
     @pytest.fixture
-    async def provider(self) -> AsyncIterator[OpenAICompatible]:
+    async def provider(self) -> AsyncIterator[Upstream]:
         server = uvicorn.Server(
             uvicorn.Config(app(parse_script(SCRIPT)), port=0, log_level="critical", lifespan="off")
         )
@@ -32,7 +33,9 @@ class TestOpenAICompatibleProvider(ProviderSuite):
             models=("m1",),
             pass_reasoning_to_loop=True,
         )
-        provider = OpenAICompatible(entry, place="providers.local", key=lambda: "test-key", prices=Prices({}))
+        provider = openai_compatible(
+            entry, place="providers.local", key=lambda: "test-key", prices=Prices({})
+        )
         yield provider
         await provider.close()
         server.should_exit = True

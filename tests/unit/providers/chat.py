@@ -31,13 +31,14 @@ from protocol.model import (
 )
 from protocol.secret import SecretRef
 from protocol.sse import Parser
-from providers.openai_compatible.client import OpenAICompatible
-from providers.openai_compatible.errors import Scrubber
-from providers.openai_compatible.exchange import Patience
+from providers.exchange import Patience
+from providers.openai_compatible.dialect import openai_compatible
 from providers.openai_compatible.params import DefaultParams
 from providers.openai_compatible.request import body_of
-from providers.openai_compatible.stream import Answer
+from providers.openai_compatible.stream import ChatAnswer
 from providers.prices import Prices
+from providers.refusals import Scrubber
+from providers.upstream import Upstream
 from tests.conformance.provider_suite import AT, StreamChecker, block_id, request, said
 from tests.unit.providers.loopback import Backend, End
 
@@ -79,8 +80,8 @@ def entry_of(backend: Backend, **fields: Any) -> ProviderEntry:
     return ProviderEntry(protocol="openai-compatible", **(known | fields))
 
 
-def provider_of(backend: Backend, patience: Patience | None = None, **fields: Any) -> OpenAICompatible:
-    return OpenAICompatible(
+def provider_of(backend: Backend, patience: Patience | None = None, **fields: Any) -> Upstream:
+    return openai_compatible(
         entry_of(backend, **fields),
         place="providers.local",
         key=lambda: KEY,
@@ -156,7 +157,7 @@ def read_bytewise(wire: bytes, entry: ProviderEntry) -> list[ModelEvent]:
     body = body_of(
         request(said("go")), DefaultParams(), token_field="max_completion_tokens", provenance=provenance
     )
-    answer = Answer(
+    answer = ChatAnswer(
         body,
         provenance=provenance,
         scrubber=Scrubber((KEY,)),

@@ -12,10 +12,10 @@ from protocol.digest import digest
 from protocol.model import Finish
 from protocol.sse import Parser
 from protocol.strict import MAX_SAFE
-from providers.openai_compatible.errors import Scrubber
 from providers.openai_compatible.params import DefaultParams
 from providers.openai_compatible.request import body_of
-from providers.openai_compatible.stream import Answer
+from providers.openai_compatible.stream import ChatAnswer
+from providers.refusals import Scrubber
 from tests.conformance.provider_suite import request, said
 from tests.unit.providers.chat import DONE, KEY, REF, Heard, chunk, frame, told
 
@@ -70,7 +70,7 @@ frames = st.one_of(
 
 
 def read(wire: bytes, pieces: int, **settings_: Any) -> Heard:
-    answer = Answer(
+    answer = ChatAnswer(
         BODY,
         provenance=WHERE,
         scrubber=Scrubber((KEY,)),

@@ -11,8 +11,8 @@ import pytest
 
 from protocol.errors import NotFound
 from protocol.model import Heartbeat, StreamError, ToolCallDelta, ToolCallEnd
-from providers.openai_compatible.client import OpenAICompatible
-from providers.openai_compatible.exchange import Patience
+from providers.exchange import Patience
+from providers.openai_compatible.dialect import openai_compatible
 from providers.prices import Prices
 from tests.conformance.provider_suite import request, said
 from tests.unit.providers.chat import (
@@ -337,7 +337,7 @@ async def test_a_credential_that_cannot_be_resolved_is_no_request(backend: Backe
     def key() -> str:
         raise NotFound("auth.secret_missing", "the variable KEY is not set")
 
-    provider = OpenAICompatible(entry_of(backend), place="providers.p", key=key, prices=Prices({}))
+    provider = openai_compatible(entry_of(backend), place="providers.p", key=key, prices=Prices({}))
     heard = Heard([event async for event in provider.stream(request(said("go")), attempt=1)])
     assert (heard.error.code, heard.error.retryable) == ("provider.unauthorized", False)
     assert "KEY is not set" in heard.error.message
@@ -346,7 +346,7 @@ async def test_a_credential_that_cannot_be_resolved_is_no_request(backend: Backe
 
 @pytest.mark.parametrize("bad", ["", "  ", "a\nb", "ключ"])
 async def test_a_credential_that_no_header_can_carry_is_no_request(backend: Backend, bad: str) -> None:
-    provider = OpenAICompatible(entry_of(backend), place="providers.p", key=lambda: bad, prices=Prices({}))
+    provider = openai_compatible(entry_of(backend), place="providers.p", key=lambda: bad, prices=Prices({}))
     heard = Heard([event async for event in provider.stream(request(said("go")), attempt=1)])
     assert heard.error.code == "provider.unauthorized"
     assert backend.asked == []

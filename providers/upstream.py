@@ -1,7 +1,9 @@
-"""The `openai-compatible` provider: Chat Completions over HTTP, one request a call, nothing repeated."""
+"""A model behind HTTP: one request a call in the words of its dialect, nothing repeated."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx2
@@ -12,66 +14,93 @@ from protocol.config import ProviderEntry
 from protocol.digest import digest
 from protocol.errors import Fault, InvalidRequest
 from protocol.model import ModelEvent, ModelRequest, Notice, StreamError
-from protocol.sse import FRAME_LIMIT, FrameTooLong, Parser
+from protocol.noun import JSON
+from protocol.sse import FRAME_LIMIT, Comment, Frame, FrameTooLong, Parser
 from providers import failures
+from providers.exchange import Broken, Exchange, Patience
+from providers.history import Unbalanced
 from providers.masked import masked
-from providers.openai_compatible.errors import Scrubber, by_response, failure_of, told_by
-from providers.openai_compatible.exchange import Broken, Exchange, Patience
-from providers.openai_compatible.messages import Unbalanced
-from providers.openai_compatible.params import read_params
-from providers.openai_compatible.request import Body, SystemLayerRemoved, body_of
-from providers.openai_compatible.stream import Answer
-from providers.prices import Prices
+from providers.refusals import Scrubber, by_response, failure_of, told_by
 
 _ERROR_LIMIT = 64 * 1024
 _OWN_HOSTS = {"localhost", "127.0.0.1", "::1"}
+_UNSTREAMED = "the backend answered with something that is not a stream"
 
 
-class OpenAICompatible:
+class Answer(Protocol):
+    """One answer while it arrives. `over` once its terminal event was given; `progress` counts content."""
+
+    over: bool
+    progress: int
+
+    def take(self, frame: Frame | Comment) -> list[ModelEvent]: ...
+
+    def last(self, frame: Frame | None) -> list[ModelEvent]:
+        """The stream ended; a frame without its blank line counts if it can be read."""
+        ...
+
+    def broke(self, failure: StreamError) -> list[ModelEvent]:
+        """The transport failed; an answer that already had its end is whole."""
+        ...
+
+    def whole(self, body: JSON) -> list[ModelEvent]:
+        """A body that came in one piece; empty where it is not an answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A request as it goes out, and the reader of what comes back."""
+
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
+    notices: Mapping[str, str]
+    answer: Answer
+
+
+class Dialect(Protocol):
+    """A vendor's wire: how a request is written, and how its answer is read."""
+
+    def write(self, request: ModelRequest, key: str, attempt: int, scrubber: Scrubber) -> Sending:
+        """Raises Unbalanced, or a ValueError that says why the request cannot be written."""
+        ...
+
+
+class Upstream:
     """One entry's backend. `key` is asked at every request; the value is kept nowhere."""
 
     def __init__(
-        self,
-        entry: ProviderEntry,
-        *,
-        place: str,
-        key: Callable[[], str],
-        prices: Prices,
-        patience: Patience | None = None,
+        self, dialect: Dialect, entry: ProviderEntry, key: Callable[[], str], patience: Patience | None = None
     ) -> None:
-        self._entry = entry
+        self._dialect = dialect
         self._key = key
-        self._prices = prices
-        self._params = read_params(entry.default_params, place=f"{place}.defaultParams")
-        self._url = endpoint(entry.base_url or "", place=f"{place}.baseURL")
-        self._host = urlsplit(self._url).hostname or ""
+        self._host = host_of(entry)
         self._patience = patience or Patience(total=entry.timeout_ms / 1000)
         self._opened: httpx2.AsyncClient | None = None
 
     async def stream(self, request: ModelRequest, *, attempt: int) -> AsyncGenerator[ModelEvent, None]:
-        prepared = self._prepare(request)
-        if isinstance(prepared, StreamError):
-            yield prepared
+        try:
+            key = self._credential()
+            sending = self._written(request, key, attempt)
+        except Broken as broken:
+            yield broken.failure
             return
-        body, key = prepared
-        for code, detail in dict(body.notices).items():
+        for code, detail in sending.notices.items():
             yield Notice(code=code, detail=detail)
-        async with aclosing(self._exchange(request, body, key, attempt)) as events:
+        async with aclosing(self._exchange(sending, Scrubber((key,)))) as events:
             async for event in masked(events, key):
                 yield event
 
-    async def _exchange(
-        self, request: ModelRequest, body: Body, key: str, attempt: int
-    ) -> AsyncGenerator[ModelEvent, None]:
-        scrubber = Scrubber((key,))
+    async def _exchange(self, sending: Sending, scrubber: Scrubber) -> AsyncGenerator[ModelEvent, None]:
         exchange = Exchange(self._client(), self._patience)
+        answer = sending.answer
         try:
-            response = await exchange.send(self._url, _headers(key, attempt), body.content)
+            response = await exchange.send(sending.url, dict(sending.headers), sending.content)
             if not response.is_success:
                 raw = await exchange.read_refusal(_ERROR_LIMIT)
                 yield by_response(response.status_code, response.headers, raw, scrubber)
                 return
-            answer = self._answer(request, body, scrubber)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind in ("application/json", "text/html"):
                 for event in _unstreamed(await exchange.read_all(FRAME_LIMIT), answer, scrubber):
@@ -92,43 +121,24 @@ class OpenAICompatible:
         if opened is not None:
             await opened.aclose()
 
-    def _prepare(self, request: ModelRequest) -> tuple[Body, str] | StreamError:
-        provenance = self._provenance(request.model)
-        try:
-            body = body_of(
-                request, self._params, token_field=self._entry.max_tokens_field, provenance=provenance
-            )
-        except Unbalanced as error:
-            return failures.UNBALANCED.told(str(error))
-        except (SystemLayerRemoved, orjson.JSONEncodeError, ValueError) as error:
-            return failures.REQUEST_REJECTED.told(f"the request cannot be written: {error}")
+    def _credential(self) -> str:
         try:
             key = self._key().strip()
         except (Fault, OSError, KeyError) as error:
             told = error.message if isinstance(error, Fault) else "its reference cannot be resolved"
-            return failures.UNAUTHORIZED.told(f"no credential for the backend: {told}")
+            raise Broken(failures.UNAUTHORIZED.told(f"no credential for the backend: {told}")) from error
         if not key or not key.isascii() or not key.isprintable():
-            return failures.UNAUTHORIZED.told("the credential is empty or does not fit a header")
-        return body, key
+            raise Broken(failures.UNAUTHORIZED.told("the credential is empty or does not fit a header"))
+        return key
 
-    def _answer(self, request: ModelRequest, body: Body, scrubber: Scrubber) -> Answer:
-        return Answer(
-            body,
-            provenance=self._provenance(request.model),
-            scrubber=scrubber,
-            cost=lambda usage: self._prices.cost(request.model, usage),
-            show_reasoning=self._entry.pass_reasoning_to_loop,
-            think_tags=self._entry.think_tags,
-        )
-
-    def _provenance(self, model: str) -> Provenance:
-        """The account is known by its reference: the same while a key is rotated, and no secret."""
-        return Provenance(
-            dialect="chat",
-            vendor=self._host,
-            account_scope=digest(self._entry.api_key_ref),
-            model_family=model,
-        )
+    def _written(self, request: ModelRequest, key: str, attempt: int) -> Sending:
+        try:
+            return self._dialect.write(request, key, attempt, Scrubber((key,)))
+        except Unbalanced as error:
+            raise Broken(failures.UNBALANCED.told(str(error))) from error
+        except (ValueError, orjson.JSONEncodeError) as error:
+            why = f"the request cannot be written: {error}"
+            raise Broken(failures.REQUEST_REJECTED.told(why)) from error
 
     def _client(self) -> httpx2.AsyncClient:
         if self._opened is None:
@@ -141,12 +151,27 @@ class OpenAICompatible:
         return self._opened
 
 
-def endpoint(base_url: str, *, place: str) -> str:
+def host_of(entry: ProviderEntry) -> str:
+    return urlsplit(entry.base_url or "").hostname or ""
+
+
+def provenance_of(dialect: str, entry: ProviderEntry, model: str) -> Provenance:
+    """The account is known by its reference: the same while a key is rotated, and no secret."""
+    return Provenance(
+        dialect=dialect,
+        vendor=host_of(entry),
+        account_scope=digest(entry.api_key_ref),
+        model_family=model,
+    )
+
+
+def endpoint(entry: ProviderEntry, operation: str, *, place: str) -> str:
     """The URL that is called: the base as it stands, one slash, the operation; a query stays at the end."""
+    place = f"{place}.baseURL"
     try:
-        parts = urlsplit(base_url)
+        parts = urlsplit(entry.base_url or "")
         fits = bool(parts.hostname) and parts.port != 0
-        url = parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment="").geturl()
+        url = parts._replace(path=f"{parts.path.rstrip('/')}/{operation}", fragment="").geturl()
         checked = str(httpx2.URL(url))
     except (ValueError, httpx2.InvalidURL) as error:
         raise InvalidRequest("provider.invalid_entry", f"{place}: {error}", param=place) from error
@@ -156,15 +181,15 @@ def endpoint(base_url: str, *, place: str) -> str:
     return checked
 
 
-def _headers(key: str, attempt: int) -> dict[str, str]:
-    """The retry count is told as the vendors' own clients tell it."""
+def headers_of(attempt: int, **own: str) -> dict[str, str]:
+    """The retry count is told as the vendors' own clients tell it; `own` are the dialect's, `-` as `_`."""
     return {
-        "authorization": f"Bearer {key}",
         "content-type": "application/json",
         "accept": "text/event-stream",
         "accept-encoding": "identity",
         "user-agent": "rhone",
         "x-stainless-retry-count": str(attempt - 1),
+        **{name.replace("_", "-"): value for name, value in own.items()},
     }
 
 
@@ -189,14 +214,15 @@ async def _step(exchange: Exchange, parser: Parser, answer: Answer) -> list[Mode
 
 
 def _unstreamed(raw: bytes, answer: Answer, scrubber: Scrubber) -> list[ModelEvent]:
-    """A whole body where a stream was asked for: an error, an answer, or somebody else's page."""
+    """A whole body where a stream was asked for: an answer, an error, or somebody else's page."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return [failures.PROTOCOL_VIOLATION.told("the backend answered with something that is not a stream")]
-    if isinstance(body, dict) and isinstance(body.get("choices"), list):
-        return [*answer.chunk(body), *answer.last(None)]
+        return [failures.PROTOCOL_VIOLATION.told(_UNSTREAMED)]
+    events = answer.whole(body)
+    if events:
+        return events
     told = told_by(body)
     if told is not None:
         return [failure_of(told, None, scrubber)]
-    return [failures.PROTOCOL_VIOLATION.told("the backend answered with something that is not a stream")]
+    return [failures.PROTOCOL_VIOLATION.told(_UNSTREAMED)]
