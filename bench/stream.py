@@ -22,8 +22,8 @@ ARRIVES_S = 20.0
 
 
 BUSY = (
-    "who commits, the gateway and its clients are more busy processes than the machine has cores, so that one"
-    " which is ready waits for its turn; and commits that a slow flush held up arrive in one burst"
+    "who commits, the gateway, its clients and the database take turns on the machine's cores; what holds the"
+    " slowest of the events up was not traced further"
 )
 
 
