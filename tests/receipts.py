@@ -123,7 +123,8 @@ class Chain:
         asked: JSONObject = {"tool_execution_id": name, "envelope_digest": act, "required": {"count": 1}}
         self.add("checkpoint", said | asked | {"status": "open", "checkpoint_kind": "approval"})
         decision: JSONObject = {"decision": "approve", "by": "prin_bob", "envelope_digest": act}
-        self.add("decision", said | decision, {"reason": "fine", "by_name": "Bob"})
+        proof: JSONObject = {"auth_method": "api_key"}
+        self.add("decision", said | decision | proof, {"reason": "fine", "by_name": "Bob"})
         for status in ("approved", "redeemed"):
             self.add("checkpoint", said | {"status": status})
         self.effect(name, f"ckpt_{number}", act)

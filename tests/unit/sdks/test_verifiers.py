@@ -1,4 +1,4 @@
-"""Two independent readers of receipts, in Python and in TypeScript, say the same of the same bytes."""
+"""RCP-01: two independent readers of receipts, Python and TypeScript, say the same of the same bytes."""
 
 import json
 import math
@@ -49,6 +49,41 @@ NUMBERS = {
     "41b3de4355555557": "333333333.33333343",
     "becbf647612f3696": "-0.0000033333333333333333",
     "43143ff3c1cb0959": "1424953923781206.2",
+}
+# The test data of the reference implementation of RFC 8785 (cyberphone/json-canonicalization, Apache-2.0)
+PUBLISHED = {
+    "arrays": (r'[56, {"d": true, "10": null, "1": [ ]}]', '[56,{"1":[],"10":null,"d":true}]'),
+    "french": (
+        r'{"peach": "This sorting order", "péché": "is wrong according to French", '
+        r'"pêche": "but canonicalization MUST", "sin": "ignore locale"}',
+        '{"peach":"This sorting order","péché":"is wrong according to French",'
+        '"pêche":"but canonicalization MUST","sin":"ignore locale"}',
+    ),
+    "structures": (
+        r'{"1": {"f": {"f": "hi","F": 5}, "\n": 56.0}, "10": { }, "": "empty", "a": { }, '
+        r'"111": [ {"e": "yes","E": "no" } ], "A": { }}',
+        r'{"":"empty","1":{"\n":56,"f":{"F":5,"f":"hi"}},"10":{},"111":[{"E":"no","e":"yes"}],"A":{},"a":{}}',
+    ),
+    "unicode": (r'{"Unnormalized Unicode": "A\u030a"}', '{"Unnormalized Unicode":"A\u030a"}'),
+    "values": (
+        r'{"numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001], '
+        r'"string": "\u20ac$\u000F\u000aA'
+        + r"'\u0042\u0022\u005c\\\"\/"
+        + r'", "literals": [null, true, false]}',
+        '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],'
+        + r'"string":"€$\u000f\nA'
+        + r"'B\"\\\\\"/"
+        + '"}',
+    ),
+    "weird": (
+        r'{"\u20ac": "Euro Sign", "\r": "Carriage Return", "\u000a": "Newline", "1": "One", '
+        r'"\u0080": "Control\u007f", "\ud83d\ude02": "Smiley", '
+        r'"\u00f6": "Latin Small Letter O With Diaeresis", '
+        r'"\ufb33": "Hebrew Letter Dalet With Dagesh", "</script>": "Browser Challenge"}',
+        r'{"\n":"Newline","\r":"Carriage Return","1":"One","</script>":"Browser Challenge",'
+        + '"\u0080":"Control\u007f","ö":"Latin Small Letter O With Diaeresis","€":"Euro Sign",'
+        + '"\U0001f602":"Smiley","\ufb33":"Hebrew Letter Dalet With Dagesh"}',
+    ),
 }
 # RFC 8785, 3.2.3: sorted by UTF-16 code units
 SORTED = '{"\\r":1,"1":2,"\u0080":3,"\u00f6":4,"\u20ac":5,"\U0001f600":6,"\ufb33":7}'
@@ -148,6 +183,7 @@ def test_both_readers_say_the_same_of_flipped_bits(tmp_path: Path) -> None:
 
 
 def test_published_vectors_of_the_canonical_form_hold_in_both(tmp_path: Path) -> None:
+    """RCP-01: the numbers and the order of keys out of the standard's own text."""
     doubles = [struct.unpack(">d", bytes.fromhex(text))[0] for text in NUMBERS]
     assert [rhone_verify.canonical(one).decode() for one in doubles] == list(NUMBERS.values())
     (tmp_path / "numbers").write_text("\n".join(NUMBERS))
@@ -158,6 +194,15 @@ def test_published_vectors_of_the_canonical_form_hold_in_both(tmp_path: Path) ->
     (tmp_path / "sorted").write_text(shuffled)
     assert rhone_verify.canonical(json.loads(shuffled)).decode() == SORTED
     assert node(ROOT / "tests/unit/sdks/canonical.ts", "json", tmp_path / "sorted") == [SORTED]
+
+
+def test_the_six_published_documents_have_their_published_bytes_in_both(tmp_path: Path) -> None:
+    """RCP-01."""
+    written, expected = zip(*PUBLISHED.values(), strict=True)
+    assert [canonical(json.loads(one)).decode() for one in written] == list(expected)
+    assert [rhone_verify.canonical(json.loads(one)).decode() for one in written] == list(expected)
+    (tmp_path / "documents").write_text("\n".join(written))
+    assert node(ROOT / "tests/unit/sdks/canonical.ts", "json", tmp_path / "documents") == list(expected)
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
@@ -188,6 +233,7 @@ def test_documents_have_the_same_canonical_form_in_python_and_javascript(tmp_pat
     "text", ["9007199254740993", "NaN", "1e400", '"\\ud800"', '{"a":1,"a":2}', "01", "1.0"]
 )
 def test_what_is_no_exact_json_is_refused_by_both(tmp_path: Path, text: str) -> None:
+    """RCP-01."""
     assert rhone_verify.verify(text.encode()).faults[0].where == "file"
     [theirs] = in_typescript(tmp_path, [text.encode()])
     assert theirs["faults"][0]["where"] == "file"
