@@ -15,6 +15,34 @@ from protocol.tool import ToolDefinition
 from protocol.usage import Usage
 
 
+class ToolChoice(Noun):
+    """Whether the model may, must or may not call tools; with `names` only these."""
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    names: tuple[str, ...] = ()
+
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class CallParams(Noun):
+    """How a call samples, thinks and is served. What it sets goes before the defaults of the provider's
+    entry; what a dialect has no place for is left out with a notice."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    reasoning_tokens: int | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    service_tier: str | None = None
+    end_user: str | None = None
+
+
 class ModelRequest(Noun):
     """What a model is asked. `instructions` is the whole system layer; `model` is the vendor's own name."""
 
@@ -25,6 +53,8 @@ class ModelRequest(Noun):
     max_output_tokens: int | None = None
     json_schema: JSONObject | None = None
     parallel_tools: bool = True
+    tool_choice: ToolChoice = ToolChoice()
+    params: CallParams = CallParams()
     cache_key: str | None = None
 
 
@@ -90,11 +120,16 @@ class ReasoningEnd(Noun):
     truncated: bool = False
 
 
+ToolCallKind = Literal["function", "custom"]
+"""A custom tool takes free text: its arguments are `{"input": text}`."""
+
+
 class ToolCallStart(Noun):
     type: Literal["tool_call_start"] = "tool_call_start"
     block: int
     call_id: str
     name: str
+    kind: ToolCallKind = "function"
     id_origin: Literal["wire", "synthetic"] = "wire"
 
 
@@ -109,6 +144,7 @@ class ToolCallEnd(Noun):
     block: int
     call_id: str
     name: str
+    kind: ToolCallKind = "function"
     arguments: JSONObject
     arguments_raw: str
     arguments_state: ArgumentsState
@@ -119,6 +155,46 @@ class RefusalDelta(Noun):
     type: Literal["refusal_delta"] = "refusal_delta"
     block: int
     text: str
+
+
+class ServerToolStart(Noun):
+    """The vendor runs a tool of its own, such as a search: nobody here can stop it any more."""
+
+    type: Literal["server_tool_start"] = "server_tool_start"
+    block: int
+    call_id: str
+    name: str
+
+
+class ServerToolEnd(Noun):
+    """`opaque` holds the vendor's own items, the call and what came of it, for replay to their maker."""
+
+    type: Literal["server_tool_end"] = "server_tool_end"
+    block: int
+    call_id: str
+    name: str
+    status: Literal["completed", "failed", "truncated"]
+    opaque: tuple[Opaque, ...] = ()
+
+
+class Citation(Noun):
+    """A source of the text block that is open; `raw` is the vendor's own form."""
+
+    type: Literal["citation"] = "citation"
+    block: int
+    kind: str
+    uri: str | None = None
+    title: str | None = None
+    raw: JSON = None
+
+
+class Media(Noun):
+    """A generated image or sound, whole: its bytes in Base64."""
+
+    type: Literal["media"] = "media"
+    block: int
+    media_type: str
+    data: str
 
 
 class UsageSnapshot(Noun):
@@ -146,6 +222,7 @@ class Finish(Noun):
     type: Literal["finish"] = "finish"
     reason: FinishReason
     native_reason: str | None = None
+    native_detail: str | None = None
     usage: Usage
     cost_usd: float | None = None
 
@@ -178,6 +255,10 @@ ModelEvent = Annotated[
     | ToolCallDelta
     | ToolCallEnd
     | RefusalDelta
+    | ServerToolStart
+    | ServerToolEnd
+    | Citation
+    | Media
     | UsageSnapshot
     | Notice
     | ProviderRaw

@@ -4,11 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from protocol.mask import SHORTEST, Mask, Masking
 from protocol.model import (
+    Citation,
     Finish,
     ModelEvent,
+    ProviderRaw,
     ReasoningDelta,
     ReasoningEnd,
     RefusalDelta,
+    ServerToolEnd,
     StreamError,
     TextDelta,
     TextEnd,
@@ -69,6 +72,10 @@ class _Answer:
                 return self._end(event)
             case Finish() | StreamError():
                 return [*(told for block in self._open.values() for told in block.rest()), event]
+            case Citation() | ServerToolEnd() | ProviderRaw():
+                known = event.model_dump_json()
+                clean = self._mask.out_of(known)
+                return [event if clean == known else type(event).model_validate_json(clean)]
             case _:
                 return [event]
 

@@ -9,11 +9,12 @@ from protocol.config import Config, ProviderEntry
 from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
-from providers.openai_compatible.dialect import openai_compatible
+from providers.openai_compatible.dialect import ChatCompletions
 from providers.prices import Prices
 from providers.provider import Provider
 from providers.script import read_script
 from providers.scripted import ScriptedProvider
+from providers.upstream import Dialect, Upstream
 
 _CAPABILITIES: dict[str, JSONObject] = {
     "openai-compatible": {
@@ -27,6 +28,11 @@ _CAPABILITIES: dict[str, JSONObject] = {
     },
     "scripted": {"streaming": "hard", "tool_calling": "hard"},
 }
+
+_DIALECTS: dict[tuple[str, str], Callable[..., Dialect]] = {
+    ("openai-compatible", "chat-completions"): ChatCompletions,
+}
+"""By `protocol` and `apiShape`; each takes the entry, its `place` in the file and its `prices`."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +135,12 @@ class Registry:
         key = entry.api_key_ref
         if entry.base_url is None or key is None:
             missing = "baseURL" if entry.base_url is None else "apiKeyRef"
-            raise _invalid(f"{place}.{missing}", "an openai-compatible provider needs it")
-        if entry.api_shape == "responses":
-            raise _invalid(f"{place}.apiShape", 'only "chat-completions" is spoken so far')
-        return openai_compatible(
-            entry, place=place, key=lambda: self._resolve_secret(key), prices=_prices(entry)
-        )
+            raise _invalid(f"{place}.{missing}", f"a provider that speaks {entry.protocol} needs it")
+        dialect = _DIALECTS.get((entry.protocol, entry.api_shape))
+        if dialect is None:
+            raise _invalid(f"{place}.apiShape", f"{entry.protocol} does not speak {entry.api_shape!r}")
+        spoken = dialect(entry, place=place, prices=_prices(entry))
+        return Upstream(spoken, entry, lambda: self._resolve_secret(key))
 
 
 def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -> Resolved:
@@ -155,7 +161,7 @@ def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -
 
 def _prices(entry: ProviderEntry) -> Prices:
     """A scripted model has its own prices or none: a list price would be an accident of its name."""
-    return Prices(entry.prices, url=entry.base_url if entry.protocol == "openai-compatible" else None)
+    return Prices(entry.prices, url=None if entry.protocol == "scripted" else entry.base_url)
 
 
 def _invalid(place: str, message: str) -> InvalidRequest:

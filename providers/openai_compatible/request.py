@@ -8,7 +8,7 @@ import orjson
 
 from protocol.block import Provenance, ToolCallBlock
 from protocol.digest import canonical
-from protocol.model import ModelRequest
+from protocol.model import CallParams, ModelRequest
 from protocol.noun import JSON, JSONObject
 from providers.aliases import Aliases, alias_of
 from providers.openai_compatible.messages import messages_of
@@ -42,7 +42,7 @@ def body_of(
     called = [block for block in request.blocks if isinstance(block, ToolCallBlock)]
     names = {tool.name for tool in request.tools} | {block.name for block in called}
     wire: dict[str, object] = {"model": request.model}
-    wire |= params.wire()
+    wire |= params.wire() | _asked(request.params)
     limit = request.max_output_tokens or params.token_limit
     if limit is not None:
         wire[token_field] = limit
@@ -58,16 +58,35 @@ def body_of(
         content=orjson.dumps(wire),
         aliases=Aliases(names),
         used_ids=frozenset(block.tool_call_id for block in called),
-        notices=tuple(history.notices),
+        notices=(*history.notices, *_dropped(request.params)),
     )
+
+
+def _asked(params: CallParams) -> JSONObject:
+    """What a call sets by itself, in the wire's words."""
+    out: JSONObject = params.model_dump(
+        mode="json", exclude_defaults=True, exclude={"reasoning_tokens", "end_user"}
+    )
+    if params.end_user is not None:
+        out["user"] = params.end_user
+    return out
+
+
+def _dropped(params: CallParams) -> Iterable[tuple[str, str]]:
+    if params.reasoning_tokens is not None:
+        yield "param_dropped", "Chat Completions has an effort, no number of tokens, for reasoning"
 
 
 def _add_tools(wire: dict[str, object], request: ModelRequest, called: Iterable[ToolCallBlock]) -> None:
     """Some backends refuse a history with calls but no tools: then the called ones go along, not callable."""
-    tools = [_tool(tool.name, tool.description, tool.input_schema) for tool in request.tools]
+    choice = request.tool_choice
+    offered = [tool for tool in request.tools if not choice.names or tool.name in choice.names]
+    tools = [_tool(tool.name, tool.description, tool.input_schema) for tool in offered]
     if tools:
         if not request.parallel_tools:
             wire["parallel_tool_calls"] = False
+        if choice.mode != "auto":
+            wire["tool_choice"] = choice.mode
     else:
         wire.pop("parallel_tool_calls", None)
         tools = [_tool(name, "No longer offered.", {}) for name in sorted({block.name for block in called})]

@@ -11,12 +11,15 @@ from protocol.block import Block, InputBlock, ResponseBlock, TextPart, ToolCallB
 from protocol.ids import BlockId, SessionId, fresh
 from protocol.model import (
     Finish,
+    Media,
     ModelEvent,
     ModelRequest,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
     RefusalDelta,
+    ServerToolEnd,
+    ServerToolStart,
     StreamError,
     TextDelta,
     TextEnd,
@@ -121,7 +124,7 @@ class StreamChecker:
     def take(self, event: ModelEvent) -> None:
         assert self.terminal is None, f"{event} follows the terminal event"
         match event:
-            case TextStart() | ReasoningStart() | ToolCallStart():
+            case TextStart() | ReasoningStart() | ToolCallStart() | ServerToolStart():
                 assert event.block == self._next, "blocks are numbered from 0 in the order of their start"
                 self._next += 1
                 self._open[event.block] = (event.type.removesuffix("_start"), [])
@@ -135,6 +138,11 @@ class StreamChecker:
                 self._end(event, event.arguments_raw)
                 if event.arguments_state != "ok":
                     assert event.arguments == {}
+            case ServerToolEnd():
+                assert self._open.pop(event.block)[0] == "server_tool"
+            case Media():
+                assert event.block == self._next
+                self._next += 1
             case RefusalDelta():
                 if self._refusal_block is None:
                     assert event.block == self._next
