@@ -25,6 +25,12 @@ class Execution:
     size: int
 
 
+GROWS = (
+    "what grows is the model's call, from 3.1 to 5.3 ms over 1,500 blocks that it reads through; the rest "
+    "is the machine, whose speed drifts by more than that within the half minute of a run"
+)
+
+
 async def measure(scale: Scale) -> list[Row]:
     turns, calls = scale.of(500, 60), scale.of(1_000, 40)
     slopes: list[Pair] = []
@@ -47,7 +53,13 @@ async def measure(scale: Scale) -> list[Row]:
     longest = alone(max(one.events for one in chain))
     told = f"{calls:,} model calls at 200,000 tokens"
     return [
-        Row(f"change of a turn's cost over {turns} turns", "%", tuple(slopes), (Goal("<=", 5.0, of="ours"),)),
+        Row(
+            f"change of a turn's cost over {turns} turns",
+            "%",
+            tuple(slopes),
+            (Goal("<=", 5.0, of="ours"),),
+            GROWS,
+        ),
         *_stand_stills(gaps),
         Row("history an activity", "kB", tuple(sizes), (Goal("<=", 1.2, of="ours"),)),
         Row(f"{told}: the largest history", "MB", (largest,), (Goal("<=", 2.0, of="ours"),)),
