@@ -141,6 +141,7 @@ async def test_nothing_of_a_token_or_a_secret_is_in_the_database(server: Guarded
 
 
 async def test_a_state_is_good_once_and_for_the_one_who_began(server: Guarded, kept: Kept) -> None:
+    """MCP-09."""
     accounts = kept.accounts(t=server.entry())
     brought = await agree((await accounts.authorize(ADA, "t", REDIRECT)).url)
     with pytest.raises(Forbidden, match="state"):

@@ -86,6 +86,7 @@ async def test_one_wanted_protocol_is_the_only_one_taken(
 async def test_a_hundred_cut_answers_are_lost_and_no_call_is_sent_again(
     hostile: Any, servers: Callable[..., Servers]
 ) -> None:
+    """MCP-05; in runs: tests/flow/run/test_mcp_cuts.py."""
     before = len(hostile.calls())
     made = servers(sse=hostile.entry("cut"), body=hostile.entry("cut_body"))
     for number in range(50):

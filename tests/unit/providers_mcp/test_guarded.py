@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,6 +17,7 @@ from protocol.mcp import ClientCredentials, McpServerEntry
 from protocol.secret import SecretRef
 from providers.mcp.guarded import Guarded
 from providers.mcp.servers import Servers
+from worker.egress.authority import Authority
 
 RUN = RunId("run_1")
 SECRET = SecretRef(kind="env", name="S")
@@ -158,6 +160,7 @@ async def test_a_bearer_reference_is_sent_to_the_server(sites: tuple[Site, Site,
 
 
 async def test_credentials_are_never_given_to_another_issuer(sites: tuple[Site, Site, Site]) -> None:
+    """MCP-04."""
     tools, issuer, other = sites
     protect(tools, issuer)
     metadata = {"resource": f"{tools.url}/mcp", "authorization_servers": [other.url]}
@@ -170,6 +173,7 @@ async def test_credentials_are_never_given_to_another_issuer(sites: tuple[Site, 
 
 
 async def test_metadata_for_another_resource_gets_no_token(sites: tuple[Site, Site, Site]) -> None:
+    """MCP-04: a token for another audience is not even asked for."""
     tools, issuer, _ = sites
     protect(tools, issuer)
     metadata = {"resource": "https://elsewhere.example/mcp", "authorization_servers": [issuer.url]}
@@ -177,6 +181,21 @@ async def test_metadata_for_another_resource_gets_no_token(sites: tuple[Site, Si
     with pytest.raises(Unavailable):
         await connected(declared(tools, issuer))
     assert "POST /token" not in issuer.heard
+
+
+async def test_a_server_with_a_certificate_of_somebody_else_is_asked_nothing(
+    sites: tuple[Site, Site, Site], tmp_path: Path
+) -> None:
+    """MCP-04."""
+    canary = sites[2]
+    authority = Authority.kept_in(tmp_path / "key.pem", "somebody else")
+    server = await asyncio.start_server(canary.serve, "127.0.0.1", 0, ssl=authority.context("localhost"))
+    port = server.sockets[0].getsockname()[1]
+    entry = McpServerEntry(url=f"https://localhost:{port}/mcp", auth=SECRET, private_network=True)
+    with pytest.raises(Unavailable):
+        await connected(entry)
+    assert canary.heard == []
+    server.close()
 
 
 @pytest.mark.slow

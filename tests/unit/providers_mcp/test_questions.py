@@ -114,6 +114,18 @@ async def test_who_comes_without_an_answer_begins_the_call_anew(made: Servers) -
     assert made.parked == ((RUN, "program", "k"),)
 
 
+async def test_what_waits_in_a_call_of_one_run_is_nothing_to_another(made: Servers) -> None:
+    """MCP-09: with the same key, the same server and the other run's own state in its hands."""
+    asks = await call(await made.connection(RUN, "program"), "ask")
+    assert isinstance(asks, Asks)
+    theirs = await call(await made.connection(RunId("run_2"), "program"), "ask", asks.exchange)
+    assert isinstance(theirs, Asks)
+    assert sorted(made.parked) == [(RUN, "program", "k"), ("run_2", "program", "k")]
+    said = await call(await made.connection(RUN, "program"), "ask", asks.exchange.told(ADA))
+    assert isinstance(said, Said)
+    assert made.parked == (("run_2", "program", "k"),)
+
+
 async def test_a_session_that_ends_loses_the_calls_that_wait_in_it(made: Servers) -> None:
     connection = await made.connection(RUN, "program")
     asks = await call(connection, "ask")
