@@ -12,7 +12,9 @@ from protocol.errors import TargetLost, TargetUnavailable, Unavailable
 from protocol.ids import BoxId, is_id
 from protocol.noun import JSON
 from protocol.target import BoxPlace, BoxSpec
+from protocol.workspace import ImageRecipe
 from targets.agent import AGENT, AgentTarget
+from targets.builds import Images
 from targets.engine import INSTALLATION, Engine, options_of
 from targets.frames import Attachment, AttachmentLost, Misbehaved
 from targets.pool import QUIET_SECONDS, Member, Pool
@@ -38,6 +40,7 @@ class DockerHost:
         self._agent = agent
         self._label = label
         self._engine = Engine(engine)
+        self._stock = Images(self._engine)
         self._name: str | None = None
         self._agent_digest = ""
         self._checked_at = -_CHECK_SECONDS
@@ -101,6 +104,9 @@ class DockerHost:
         key, image = await self._kind(spec)
         member = await self._make(key)
         return self._place(member.container, image, key), member.attachment
+
+    async def build(self, recipe: ImageRecipe, context: bytes) -> str:
+        return await self._stock.built(recipe, context)
 
     async def warm(self, spec: BoxSpec) -> None:
         """Begins to make boxes of this kind ready."""
@@ -180,7 +186,7 @@ class DockerHost:
         now = asyncio.get_running_loop().time()
         at, image = self._images.get(spec.image, (-_IMAGE_SECONDS, ""))
         if now - at >= _IMAGE_SECONDS:
-            image = await self._engine.image_digest(spec.image)
+            image = await self._stock.fetched(spec.image)
             self._images[spec.image] = (now, image)
         wanted = [image, spec.limits.model_dump(), spec.runtime, self._agent_digest]
         key = digest(wanted)

@@ -65,14 +65,20 @@ class Engine:
             raise TargetUnavailable("target.engine_away", f"the container engine fails: {fault}") from None
 
     async def image_digest(self, name: str) -> str:
+        """Of an image that is here, and fit for a box: a volume would be a disk outside of its walls."""
         try:
-            return str((await self.call(lambda api: api.inspect_image(name)))["Id"])
+            found = await self.call(lambda api: api.inspect_image(name))
         except ImageNotFound:
             raise TargetRefused(
                 "target.image_missing", f"there is no image {name!r}", param="image"
             ) from None
         except APIError as fault:
             raise TargetRefused("target.image_refused", f"image {name!r}: {fault}", param="image") from None
+        volumes = (found.get("Config") or {}).get("Volumes")
+        if volumes:
+            message = f"image {name!r} declares volumes: {', '.join(sorted(volumes))[:200]}"
+            raise TargetRefused("target.image_refused", message, param="image")
+        return str(found["Id"])
 
     async def run(self, name: str, options: dict[str, Any]) -> str:
         """The id of a started container of that name; the one that has the name already, if it is ours."""
@@ -175,6 +181,8 @@ def options_of(
         "working_dir": ROOT,
         "hostname": "workspace",
         "labels": labels,
+        # An image's own check would be run by the engine, as what the agent believes to be a worker.
+        "healthcheck": {"test": ["NONE"]},
         "host": {
             "auto_remove": True,
             "runtime": spec.runtime or None,

@@ -19,6 +19,7 @@ from protocol.ids import BoxId, ToolExecutionId
 from protocol.noun import JSON, Noun
 from protocol.target import BoxPlace, BoxSpec, Command, Exit, Match, Offsets, Output, TreeCheckpoint
 from protocol.tool import Effect
+from protocol.workspace import ImageRecipe
 from targets.globs import compile_glob
 from targets.paths import inside, protected
 
@@ -237,6 +238,9 @@ class MemoryHost:
             place = BoxPlace(container_id=f"memory-{box}", host=self.name, image_digest=key, pool_key=key)
             self._boxes[box] = (place, MemoryTarget({}, self._script))
         return self._boxes[box][0]
+
+    async def build(self, recipe: ImageRecipe, context: bytes) -> str:
+        return digest(recipe)
 
     async def attach(self, place: BoxPlace) -> MemoryTarget:
         for known, target in self._boxes.values():

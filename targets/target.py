@@ -6,6 +6,7 @@ from typing import Protocol
 from protocol.ids import BoxId, ToolExecutionId
 from protocol.noun import JSON
 from protocol.target import BoxPlace, BoxSpec, Command, Exit, Match, Offsets, Output, TreeCheckpoint
+from protocol.workspace import ImageRecipe
 
 ROOT = "/workspace"
 
@@ -93,6 +94,10 @@ class Host(Protocol):
 
     async def create(self, spec: BoxSpec, box: BoxId) -> BoxPlace:
         """A running box, warm where one fits."""
+        ...
+
+    async def build(self, recipe: ImageRecipe, context: bytes) -> str:
+        """The name of the image that a recipe and its context, a tar, make; built once."""
         ...
 
     async def attach(self, place: BoxPlace) -> Target: ...

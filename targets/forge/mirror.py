@@ -12,6 +12,7 @@ from protocol.errors import InvalidRequest, NotFound, Unavailable
 from targets.forge.faults import REMOTE, branch_not_found, clone_fault
 from targets.forge.git import Git, GitFailed, Remote
 
+FILE_LIMIT = 256 * 1024
 _PACKS = 40
 _LOCK_POLL = 0.02
 _LOCK_WITHIN = 300.0
@@ -112,6 +113,27 @@ class Mirror:
         except GitFailed as failed:
             raise clone_fault(self.repository, failed) from failed
         return header + pack
+
+    async def file(self, commit: str, path: str) -> bytes | None:
+        """A file of a commit, a link as where it points; None where there is none of at most FILE_LIMIT."""
+        try:
+            if int(await self._read("cat-file", "-s", f"{commit}:{path}")) > FILE_LIMIT:
+                return None
+            return await self._git.run("cat-file", "blob", f"{commit}:{path}", directory=self.directory)
+        except GitFailed:
+            return None
+
+    async def folder(self, commit: str, path: str) -> str | None:
+        """The id of the tree that a folder of a commit is."""
+        try:
+            found = (await self._read("rev-parse", "--verify", "-q", f"{commit}:{path}")).strip()
+            return found if (await self._read("cat-file", "-t", found)).strip() == "tree" else None
+        except GitFailed:
+            return None
+
+    async def archive(self, tree: str) -> bytes:
+        """The files of a tree as a tar."""
+        return await self._git.run("archive", "--format=tar", tree, directory=self.directory)
 
     async def branch_head(self, branch: str) -> str | None:
         """The commit that the forge has for a branch right now."""
