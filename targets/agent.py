@@ -166,6 +166,12 @@ class AgentTarget:
     async def take_bundle(self, *, base: str, ref: str, limit: int) -> bytes:
         return await self._git.take_bundle(base=base, ref=ref, limit=limit)
 
+    async def pack(self, *, limit: int) -> bytes | None:
+        return await self._git.pack(limit=limit)
+
+    async def unpack(self, packed: bytes) -> None:
+        await self._git.unpack(packed)
+
     async def posture(self) -> dict[str, JSON]:
         ran = await self._run((AGENT, "posture"), {}, b"", 65_536, 30_000)
         try:

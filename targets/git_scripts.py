@@ -155,3 +155,21 @@ trap 'g update-ref -d "$2"' EXIT
 g bundle create - "$2" "^$1"
 """
 )
+
+PACK = (
+    _PRELUDE
+    + r"""
+list=/spool/.untracked
+trap 'rm -f $list' EXIT
+if [ -d .git ]; then
+  real diff --quiet --no-ext-diff --no-textconv --ignore-submodules HEAD -- || exit 3
+  real --work-tree=/workspace ls-files -z --others | sed -z 's,^,workspace/,' > $list
+else
+  cd / && find workspace -mindepth 1 -maxdepth 1 -print0 > $list
+fi
+printf 'home/agent\0' >> $list
+GZIP=-1 tar -C / -cz --null --verbatim-files-from -T $list
+"""
+)
+
+UNPACK_SETUP = "set -eu\ntar -C / -xz --skip-old-files --no-same-permissions\n"

@@ -165,6 +165,13 @@ class MemoryTarget:
     async def take_bundle(self, *, base: str, ref: str, limit: int) -> bytes:
         raise _no_git()
 
+    async def pack(self, *, limit: int) -> bytes | None:
+        self._alive()
+        return None
+
+    async def unpack(self, packed: bytes) -> None:
+        raise _no_git()
+
     async def posture(self) -> dict[str, JSON]:
         self._alive()
         return {}

@@ -77,6 +77,15 @@ class Target(Protocol):
         """The commits of `base..ref` as a bundle that names `refs/heads/<branch>`."""
         ...
 
+    async def pack(self, *, limit: int) -> bytes | None:
+        """What git does not track in the work tree, and the home folder, as a compressed tar. None where that
+        is more than `limit`, or tracked files are not as they were committed."""
+        ...
+
+    async def unpack(self, packed: bytes) -> None:
+        """What `pack` gave, beside what is there: no file that exists is replaced."""
+        ...
+
     async def posture(self) -> dict[str, JSON]:
         """What a probe finds from inside: each of the 25 checks by name."""
         ...

@@ -12,7 +12,16 @@ from typing import Any, Protocol
 
 from protocol.errors import TargetLost, TargetRefused
 from protocol.target import Exit, TreeCheckpoint
-from targets.git_scripts import CHECKPOINT, HEAD, PLACE, PREPARE, TAKE, UNPACK
+from targets.git_scripts import (
+    CHECKPOINT,
+    HEAD,
+    PACK,
+    PLACE,
+    PREPARE,
+    TAKE,
+    UNPACK,
+    UNPACK_SETUP,
+)
 
 MAX_CHECKPOINT = 256 * 1024 * 1024
 _OBJECT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -95,6 +104,13 @@ class WorkspaceGit:
     async def take_bundle(self, *, base: str, ref: str, limit: int) -> bytes:
         name = ref if ref.startswith("refs/heads/") else f"refs/heads/{ref}"
         return (await self._script(TAKE, _object(base), name, limit=limit)).stdout
+
+    async def pack(self, *, limit: int) -> bytes | None:
+        ran = await self._run(("/bin/sh", "-c", PACK), _ENVIRONMENT, b"", limit, _SECONDS * 1000)
+        return ran.stdout if ran is not None and ran.exit.exit_code == 0 else None
+
+    async def unpack(self, packed: bytes) -> None:
+        await self._script(UNPACK_SETUP, stdin=packed)
 
     async def _script(
         self,

@@ -264,3 +264,32 @@ async def test_a_whole_checkpoint_needs_nothing_but_the_seed(
     second = await fresh_box(host, spec)
     await second.restore([seed, whole.bundle], commit=whole.commit, branch=BRANCH)
     assert await picture(second) == await picture(first)
+
+
+async def test_what_a_set_up_made_is_packed_and_unpacked_beside_what_is_there(
+    host: DockerHost, spec: BoxSpec, tmp_path: Path
+) -> None:
+    repository, commit = sample(tmp_path / "origin")
+    seed = repository.bundle()
+    first = await fresh_box(host, spec)
+    await first.seed(seed, commit=commit, branch=BRANCH)
+    made = "mkdir -p .venv/bin 'sp ace'; echo x > .venv/bin/x; chmod +x .venv/bin/x; echo a > 'sp ace/a\n'"
+    await sh(first, f"{made}; ln -s /etc/passwd .venv/out; mkdir ~/.cache; echo home > ~/.cache/f")
+    packed = await first.pack(limit=10_000_000)
+    assert packed is not None
+    assert await first.pack(limit=100) is None
+    second = await fresh_box(host, spec)
+    await second.seed(seed, commit=commit, branch=BRANCH)
+    await second.write("sp ace/a\n", b"mine")
+    await second.unpack(packed)
+    await second.unpack(packed)
+    shown = "ls -l .venv/bin/x | cut -c1-10; readlink .venv/out; cat 'sp ace/a\n' ~/.cache/f"
+    assert await sh(second, shown) == b"-rwxr-xr-x\n/etc/passwd\nminehome\n"
+    await sh(first, "echo changed > a.txt")
+    assert await first.pack(limit=10_000_000) is None
+    third = await fresh_box(host, spec)
+    await third.write("dir/plain.txt", b"no repository\n")
+    packed = await third.pack(limit=10_000_000)
+    assert packed is not None
+    await second.unpack(packed)
+    assert await second.read("dir/plain.txt", limit=100) == b"no repository\n"
