@@ -1,27 +1,21 @@
 """A run with a way out: through the proxy's own process, with a credential, across deaths of both sides."""
 
-import os
-import socket
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from protocol.ids import RunId
 from records import snapshots
+from tests.egress.proxied import HOST, Proxied, outside
 from tests.egress.upstream import Upstream
-from tests.nursery import CHECKOUT
-from tests.processes import Program, until
 from tests.stack import Stack, docker, of_type
 from tests.temporal_server import TemporalServer
 
 pytestmark = [pytest.mark.temporal, pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 DEV = {"kind": "workspace", "name": "dev"}
-HOST = socket.gethostname().lower()
-"""A name of this machine that programs do not think their own."""
-
 SECRET = "the-real-credential-of-the-house"
 SCRIPT = """
 [[scenarios]]
@@ -32,25 +26,8 @@ text = "{last_result}"
 """
 
 
-class Installation(Stack):
-    """A stack with a proxy, and a server outside that only it knows."""
-
-    upstream: Upstream
-    proxies: list[Program]
-
-    async def start_proxy(self) -> Program:
-        log = self.data / f"egress-{len(self.proxies)}.log"
-        ours = {
-            "RHONE_DATA": str(self.data),
-            "RHONE_CONFIG": str(self.data / "rhone.toml"),
-            "PYTHONPATH": str(CHECKOUT),
-        }
-        proxy = Program((sys.executable, "-m", "worker.egress.main"), log, os.environ | ours)
-        self.proxies.append(proxy)
-        ready = '"ready"'
-        await until(lambda: proxy.ended or ready in log.read_text(), 60, "the proxy is not ready")
-        assert not proxy.ended, log.read_text()
-        return proxy
+class Installation(Proxied):
+    """What its runs ask for, and where."""
 
     def asked(self, *rules: dict[str, object]) -> list[dict[str, object]]:
         here = {"host": HOST, "port": self.upstream.port}
@@ -62,10 +39,7 @@ class Installation(Stack):
 
 def table(upstream: Upstream) -> str:
     return f"""
-[egress]
-allow_private = ["{HOST}:{upstream.port}"]
-ca = "{upstream.ca}"
-
+{outside(upstream)}
 [egress.credentials.house]
 valueRef = {{ kind = "file", name = "house.token" }}
 host = "{HOST}"
@@ -90,8 +64,7 @@ async def installation(
         await made.start_proxy()
         await made.start_worker()
         yield made
-        for proxy in made.proxies:
-            proxy.kill()
+        made.stop_proxies()
 
 
 async def test_without_an_egress_grant_a_box_is_as_it_always_was(stack: Installation) -> None:
@@ -139,7 +112,7 @@ async def test_a_proxy_that_dies_in_the_middle_of_a_command_is_there_again_for_i
     assert told[-1]["output_text"] == "up\ndown\nback\n"
 
 
-async def lost_after(stack: Installation, method: str) -> str:
+async def lost_after(stack: Installation, method: str) -> RunId:
     """A run whose box dies while its command sleeps, after one request."""
     once = f"curl -sS -X {method} {stack.url('/lost/' + method)}; echo; [ -e /tmp/again ] || sleep 600"
     run = await stack.create(once, target=DEV, capabilities=stack.asked({"methods": ["GET", "POST"]}))
