@@ -14,6 +14,7 @@ from protocol.capability import Capability, ClientToolCapability, ToolCapability
 from protocol.digest import digest
 from protocol.noun import JSON, JSONObject
 from protocol.tool import Effect, ToolDefinition, ToolSource
+from protocol.workspace import SET_UP
 
 
 def definition_digest(definition: ToolDefinition) -> str:
@@ -239,6 +240,20 @@ def _workspace() -> tuple[ToolDefinition, ...]:
             },
             source="target",
             effect="idempotent_write",
+        ),
+        _tool(
+            SET_UP,
+            "The commands that make a workspace ready, run in order by bash in /workspace until one fails.",
+            {
+                "commands": {
+                    "type": "array",
+                    "description": "The command lines, in order.",
+                    "items": {"type": "string", "minLength": 1},
+                    "minItems": 1,
+                }
+            },
+            source="target",
+            effect="workspace",
         ),
     )
 

@@ -12,11 +12,13 @@ from protocol.capability import (
     Grant,
     RepositoryGrant,
     SnapshotDocument,
+    ToolCapability,
 )
 from protocol.ids import RunId
 from protocol.noun import Noun
 from protocol.run import TargetChoice, ToolReference
 from protocol.tool import ToolDefinition
+from protocol.workspace import SET_UP, WorkspacePlan
 
 
 class ResolveRequest(Noun):
@@ -28,11 +30,15 @@ class ResolveRequest(Noun):
     tools: tuple[ToolReference, ...] = ()
     target: TargetChoice | None = None
     repository: RepositoryGrant | None = None
+    workspace: WorkspacePlan | None = None
     labels: tuple[str, ...] = ()
 
 
 def resolve(request: ResolveRequest, shelf: Shelf, policy: DecisionPoint) -> SnapshotDocument:
     requested = wanted(request.capabilities, request.tools, request.target, request.repository is not None)
+    if request.workspace is not None and request.workspace.setup:
+        named = {one.name for one in requested if isinstance(one, ToolCapability)}
+        requested += () if SET_UP in named else (ToolCapability(kind="tool", name=SET_UP),)
     flat: list[Grant | Denial | Downgrade] = []
     granted: set[str] = set()
     for capability in requested:
@@ -49,12 +55,28 @@ def resolve(request: ResolveRequest, shelf: Shelf, policy: DecisionPoint) -> Sna
         requested=requested,
         grants=tuple(part for part in flat if isinstance(part, Grant)),
         denials=tuple(part for part in flat if isinstance(part, Denial)),
-        downgrades=tuple(part for part in flat if isinstance(part, Downgrade)),
+        downgrades=(*(part for part in flat if isinstance(part, Downgrade)), *_unserved(request.workspace)),
         policy_digest=policy.digest,
         policy_engine=policy.engine,
         principal=request.principal.id,
         target=request.target.model_dump(mode="json", exclude_none=True) if request.target else None,
         repository=request.repository,
+        workspace=request.workspace,
+    )
+
+
+def _unserved(plan: WorkspacePlan | None) -> tuple[Downgrade, ...]:
+    """What the repository asks of its box, and does not get."""
+    return tuple(
+        Downgrade(
+            kind="workspace",
+            name=one.name,
+            asked=one.asked,
+            given="nothing",
+            rule="workspace.unserved",
+            reason=one.reason,
+        )
+        for one in (plan.unserved if plan else ())
     )
 
 

@@ -14,6 +14,7 @@ from protocol.model import ModelRequest
 from protocol.noun import JSONObject
 from protocol.run import Limits
 from protocol.tool import ToolDefinition
+from protocol.workspace import SET_UP
 
 WORKSPACE = """\
 You work in a Linux workspace at /workspace. Only what lies there can be changed; it has {network} and no \
@@ -65,7 +66,8 @@ def _reach(one: GrantedEgress) -> str:
 
 def tools_for(snapshot: CapabilitySnapshot) -> tuple[ToolDefinition, ...]:
     callable_kinds = {"tool", "client_tool", "mcp_tool", "mcp_resource", "mcp_prompt", "memory"}
-    grants = (grant for grant in snapshot.document.grants if grant.kind in callable_kinds)
+    every = snapshot.document.grants
+    grants = (grant for grant in every if grant.kind in callable_kinds and grant.name != SET_UP)
     return tuple(sorted((grant.definition for grant in grants), key=lambda tool: tool.name))
 
 

@@ -150,10 +150,11 @@ def after_model(state: RunState, reply: Reply) -> RunState:
 
 
 class Settled(Noun):
-    """A tool call has its result."""
+    """A tool call has its result; `ending` where the run cannot go on after it."""
 
     tool_execution_id: ToolExecutionId
     wrote: bool = False
+    ending: Ending | None = None
 
 
 class Asked(Noun):
@@ -184,6 +185,7 @@ def after_tool(state: RunState, outcome: Settled | Asked | Spawned) -> RunState:
     wrote = state.wrote or (isinstance(outcome, Settled) and outcome.wrote)
     calls = _with(state, outcome.tool_execution_id, stands)
     state = state.model_copy(update={"calls": calls, "wrote": wrote})
+    state = ended(state, outcome.ending if isinstance(outcome, Settled) else None)
     return after_answer(state, awaited) if awaited and awaited in state.answers else state
 
 
@@ -290,7 +292,10 @@ def after_tree(state: RunState) -> RunState:
 
 def after_take_up(state: RunState, taken: Interrupt) -> RunState:
     """What the interrupt stopped is settled: its message is in the head, the step is closed. What it may have
-    written is saved before anything else is begun. One that was heard meanwhile is taken up next."""
+    written is saved before anything else is begun. One that was heard meanwhile is taken up next. No model is
+    given a workspace whose set-up was stopped."""
+    if state.open_step == 0 and any(call.phase != "done" for call in state.calls):
+        state = failed(state, "target.setup_failed", "the set-up of the workspace was interrupted")
     wrote = state.has_target and (state.wrote or any(call.effect == "workspace" for call in state.calls))
     open_step = state.open_step if wrote else None
     later = None if state.interrupt == taken else state.interrupt

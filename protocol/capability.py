@@ -9,6 +9,7 @@ from protocol.ids import RunId, SnapshotId
 from protocol.noun import JSON, Digested, JSONObject, Moment, Noun
 from protocol.subrun import ParentSnapshot, SubrunLimits
 from protocol.tool import Effect, ToolDefinition
+from protocol.workspace import WorkspacePlan
 
 Approval = Literal["auto", "ask", "approve"]
 """`approve` is an older spelling of `ask`."""
@@ -184,6 +185,7 @@ class SnapshotDocument(Noun):
     target: JSONObject | None = None
     repository: RepositoryGrant | None = None
     model: str | None = None
+    workspace: WorkspacePlan | None = None
     safety_profile: str = "default@1"
     assessment_profile: str = "default@1"
     parent: ParentSnapshot | None = None

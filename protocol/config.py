@@ -19,7 +19,9 @@ from protocol.target import BoxLimits
 from protocol.vault import VaultEntry, VaultName
 from protocol.web import SearchEntry, WebEntry
 from protocol.webhook import DeliveryEntry, WebhookEntry
+from protocol.workspace import ENVIRONMENT_NAME
 
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
@@ -53,11 +55,32 @@ class Price(Noun):
 
 
 class TargetEntry(Noun):
+    """A kind of workspace: docs/workspace.md. `dockerfile` and `devcontainer` are paths in the repository of
+    the run, and come instead of `image`. Nothing secret belongs into `env`."""
+
     kind: Literal["workspace"]
     image: str = "default"
+    dockerfile: str | None = None
+    devcontainer: str | None = None
+    build_network: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "none"
+    setup: tuple[Annotated[str, Field(min_length=1, max_length=10_000)], ...] = ()
+    setup_timeout_ms: Annotated[int, Field(ge=1_000, le=24 * 3600 * 1000)] = 900_000
     limits: BoxLimits = BoxLimits()
     runtime: str = ""
-    env: dict[str, str] = {}
+    env: dict[EnvironmentName, str] = {}
+
+    @model_validator(mode="after")
+    def _one_image(self) -> "TargetEntry":
+        if sum((self.image != "default", self.dockerfile is not None, self.devcontainer is not None)) > 1:
+            raise ValueError("`image`, `dockerfile` or `devcontainer`, one of them")
+        if self.build_network == "host":
+            raise ValueError("`build_network`: what a repository builds never shares this machine's network")
+        return self
+
+    @property
+    def of_repository(self) -> bool:
+        """What it is made of is each repository's to say."""
+        return self.dockerfile is not None or self.devcontainer is not None
 
 
 class ForgeEntry(Noun):

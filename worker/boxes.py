@@ -17,6 +17,7 @@ from protocol.ids import BoxId, RunId, fresh
 from protocol.noun import JSONObject
 from protocol.target import BoxPlace, BoxSpec, TreeCheckpoint
 from protocol.tool import ToolExecution
+from protocol.workspace import SET_UP, WorkspacePlan
 from records import boxes, budgets, effects, egress, snapshots, steps, tool_executions
 from records.blobs import BlobStore
 from records.database import Database
@@ -33,7 +34,9 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.known_runs import KnownRun, KnownRuns, asker_of
 from worker.lineage import MOST_BUNDLES, lineage
 from worker.places import Places
+from worker.plans import Plans
 from worker.run_gate import RunGate
+from worker.setups import Setups
 from workflows import ports
 from workflows.messages import NotPlaced, Placed, Placing, RunRef, StepRef, TreeLost, TreeResult, TreeSaved
 from workflows.signatures import host_queue
@@ -59,6 +62,7 @@ class Boxes(ports.Boxes):
         forges: Forges,
         entries: Callable[[str], TargetEntry],
         open_door: Callable[[BoxId], Awaitable[Opened]],
+        plans: Plans,
     ) -> None:
         self._database = database
         self._writer = writer
@@ -70,6 +74,8 @@ class Boxes(ports.Boxes):
         self._forges = forges
         self._entries = entries
         self._open_door = open_door
+        self._plans = plans
+        self._setups = Setups(database, writer)
         self._blobs: BlobStore = database.blobs
 
     @activity.defn(name="materialize")
@@ -102,7 +108,8 @@ class Boxes(ports.Boxes):
         name = known.record.run.target.name if known.record.run.target else ""
         entry = self._entries(name)
         await self._host.check()
-        spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
+        image = await self._image(known, entry)
+        spec = BoxSpec(image=image, limits=entry.limits, runtime=entry.runtime)
         box_id = BoxId(fresh("box_"))
         await self._check_place(known, box_id)
         if not await self._writer.commit(lambda tx: boxes.begin(tx, box_id, run_id, name), runs=[run_id]):
@@ -135,6 +142,17 @@ class Boxes(ports.Boxes):
         except Forbidden as refusal:
             raise Unavailable(refusal.code, refusal.message) from refusal
 
+    async def _image(self, known: KnownRun, entry: TargetEntry) -> str:
+        """By digest where this engine has made a box of the run: the name may mean another image by now."""
+        former = await self._database.read(lambda c: boxes.of_run(c, known.record.run.id))
+        if former and former[-1].place.host == self._host.name:
+            return former[-1].place.image_digest
+        document = known.snapshot.document
+        plan = document.workspace or WorkspacePlan(image=entry.image)
+        if plan.build is None:
+            return resolve_image(plan.image or entry.image)
+        return await self._host.build(*await self._plans.recipe(plan.build, document.repository))
+
     async def _furnish(
         self, known: KnownRun, box_id: BoxId, name: str, place: BoxPlace, door: Opened | None
     ) -> Placing:
@@ -147,9 +165,11 @@ class Boxes(ports.Boxes):
         if missing:
             raise TargetRefused("target.engine_weak", f"the box lacks walls: {', '.join(missing)}")
         await self._fill(known, target)
+        await self._setups.again(known, target, place.image_digest)
         evidence: JSONObject = {
             "target": name,
             "image": place.image_digest,
+            "plan": _shown(known.snapshot.document.workspace),
             "container": await self._host.inspect(place),
             "posture": posture,
             **({"egress_authority": door.authority} if door else {}),
@@ -272,6 +292,13 @@ class Boxes(ports.Boxes):
         return TreeSaved()
 
 
+def _shown(plan: WorkspacePlan | None) -> JSONObject:
+    """What the box is made of, for evidence; of the environment only the names."""
+    if plan is None:
+        return {}
+    return {**plan.model_dump(mode="json", exclude_defaults=True), "env": [*sorted(plan.env)]}
+
+
 def _seeded(snapshot: CapabilitySnapshot) -> str | None:
     grant = snapshot.document.repository
     return grant.base_commit if grant else None
@@ -279,15 +306,16 @@ def _seeded(snapshot: CapabilitySnapshot) -> str | None:
 
 def _run_anew(tx: Tx, run_id: RunId) -> None:
     """What the open step did in the lost box, and was not saved, is undone with it: its workspace calls are
-    new attempts, but for a command that may have changed something outside: that is for a person to tell."""
+    new attempts, but for a command that may have changed something outside: that is for a person to tell. A
+    set-up that was done is there again."""
     former = boxes.of_run(tx.connection, run_id)[-2]
     saved = next(iter(boxes.trees_of(tx.connection, run_id)), None)
-    for step in steps.list_steps(tx.connection, run_id):
-        if step.status != "running":
-            continue
-        saved_at = saved.created_at if saved and saved.step == step.index else None
-        for execution in tool_executions.list_executions(tx.connection, run_id, step=step.index):
-            is_safe = saved_at and execution.completed_at and execution.completed_at <= saved_at
+    begun = [step.index for step in steps.list_steps(tx.connection, run_id) if step.status == "running"]
+    for step in (0, *begun):
+        saved_at = saved.created_at if saved and saved.step == step else None
+        for execution in tool_executions.list_executions(tx.connection, run_id, step=step):
+            ended_at = execution.completed_at
+            is_safe = ended_at and (step == 0 or (saved_at and ended_at <= saved_at))
             if execution.effect == "workspace" and execution.source == "target" and not is_safe:
                 tool_executions.reopen(tx, execution.id)
                 if _went_out(tx, former.id, execution):
@@ -298,6 +326,6 @@ def _run_anew(tx: Tx, run_id: RunId) -> None:
 
 def _went_out(tx: Tx, box: BoxId, execution: ToolExecution) -> bool:
     began = execution.started_at
-    if execution.tool != "bash" or began is None:
+    if execution.tool not in ("bash", SET_UP) or began is None:
         return False
     return egress.may_have_changed(tx.connection, execution.run_id, box, began)

@@ -23,7 +23,7 @@ _BETWEEN = re.compile(r"""[\s;|&<>()'"`{},=:]+""")
 _LIKE_A_FILE = re.compile(r"(.*/.*[^/]|.*\.[A-Za-z][A-Za-z0-9]{0,9})")
 
 
-async def digests(target: Target, command: str) -> dict[str, str]:
+async def digests(target: Target, command: str, most: int = MOST_BYTES) -> dict[str, str]:
     """By its path the digest of each file that is a word of the command; a word that could only be a file
     and is none yet stands as absent, so that it cannot come into being after the approval."""
     words = named(command)
@@ -36,22 +36,23 @@ async def digests(target: Target, command: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(words), _AT_ONCE):
         some = words[start : start + _AT_ONCE]
-        for path, held in zip(some, await asyncio.gather(*(digest_of(target, p) for p in some)), strict=True):
+        held_now = await asyncio.gather(*(digest_of(target, path, most) for path in some))
+        for path, held in zip(some, held_now, strict=True):
             if held is not None and (held != ABSENT or _LIKE_A_FILE.fullmatch(path)):
                 found[path] = held
     return found
 
 
-async def digest_of(target: Target, path: str) -> str | None:
+async def digest_of(target: Target, path: str, most: int = MOST_BYTES) -> str | None:
     """None for a folder, and for what the box cannot have."""
     try:
-        data = await target.read(path, limit=MOST_BYTES + 1)
+        data = await target.read(path, limit=most + 1)
     except TargetLost:
         raise
     except TargetRefused as refused:
         return ABSENT if refused.code == "target.not_found" else None
-    if len(data) > MOST_BYTES:
-        message = f"{path} has more than {MOST_BYTES} bytes: an approval cannot cover it"
+    if len(data) > most:
+        message = f"{path} has more than {most} bytes: an approval cannot cover it"
         raise TargetRefused("target.too_large", message)
     return digest_bytes(data)
 

@@ -5,12 +5,13 @@ from typing import Literal
 
 from capabilities.gate import Deny
 from capabilities.labels import LabelTable
+from harness.state import Ending
 from protocol.block import TextPart, ToolCallBlock, ToolResultBlock
 from protocol.checkpoint import Checkpoint
 from protocol.digest import digest_bytes
 from protocol.ids import BlockId, derived
 from protocol.noun import JSON
-from protocol.tool import ToolExecution
+from protocol.tool import ToolExecution, ToolOutcome
 from records import blocks, effects, receipts, taints, tool_executions
 from records.run_record import RunRecord
 from records.tool_executions import NewToolExecution, ToolResult
@@ -69,7 +70,8 @@ class Results:
         self._failpoints.reach("before_result", execution.tool)
         await self._writer.commit(unit, runs=[execution.run_id])
         self._failpoints.reach("before_completion", execution.tool)
-        return ActDone(wrote=epoch is not None and execution.effect == "workspace")
+        wrote = epoch is not None and execution.effect == "workspace"
+        return ActDone(wrote=wrote, ending=_ending(execution, result.is_error, result.outcome, result.text))
 
     def _labels_of(self, known: KnownRun, execution: ToolExecution, result: Result) -> tuple[str, ...]:
         """Whatever was carried out labels its result, also where it failed: an error has words as well."""
@@ -88,7 +90,7 @@ class Results:
                 _tell_model(tx, known.record.history, execution, result, 0)
 
         await self._writer.commit(unit, runs=[execution.run_id])
-        return ActDone()
+        return ActDone(ending=_ending(execution, result.is_error, result.outcome, result.text))
 
     async def refuse(self, known: KnownRun, execution: ToolExecution, checkpoint: Checkpoint) -> ActDone:
         """Deny, expiry and the like are results that the model sees, and the run goes on."""
@@ -110,8 +112,29 @@ class Results:
         return await self.settle(known, execution, None, Result(text=cut(_text(given))))
 
 
+def already(execution: ToolExecution) -> ActDone:
+    """What was told of a call that has its result."""
+    told = (execution.is_error or execution.status == "denied", execution.outcome, execution.preview or "")
+    return ActDone(wrote=execution.effect == "workspace", ending=_ending(execution, *told))
+
+
+def _ending(
+    execution: ToolExecution, is_error: bool, outcome: ToolOutcome | None, text: str
+) -> Ending | None:
+    """A run whose workspace cannot be set up as asked ends before its first step."""
+    denied = execution.status == "denied" or outcome in ("denied", "expired")
+    if execution.step != 0 or not is_error or not (denied or outcome == "failed"):
+        return None
+    code, reason = ("target.setup_denied", "denied") if denied else ("target.setup_failed", "error")
+    return Ending.model_validate(
+        {"status": "failed", "stop_reason": reason, "code": code, "message": text[-PREVIEW:]}
+    )
+
+
 def synthesize(tx: Tx, history: str, execution: ToolExecution, text: str) -> None:
     """The error result of a call that will never have one of its own, so that no call dangles."""
+    if execution.step == 0:
+        return
     blocks.drop(tx, _formers(execution, execution.attempt + 1))
     blocks.add(tx, history, [_block(tx, execution, failure(_after_edit(execution, text)))])
 
@@ -143,7 +166,10 @@ def _tell_model(
     epoch: int,
     labels: tuple[str, ...] = (),
 ) -> None:
-    """The one result in the head: a later attempt's takes the place of an earlier one's."""
+    """The one result in the head: a later attempt's takes the place of an earlier one's. What no model has
+    called has none."""
+    if execution.step == 0:
+        return
     if epoch > 1:
         blocks.drop(tx, _formers(execution, epoch))
     block = _block(tx, execution, result, epoch)

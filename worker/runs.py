@@ -18,7 +18,7 @@ from capabilities.signing import Signer
 from capabilities.snapshot import seal
 from capabilities.spawn import SPAWN
 from capabilities.verdict import Asker
-from harness.state import Ending, RunState
+from harness.state import Ending, PendingCall, RunState
 from protocol.capability import CapabilitySnapshot, RepositoryGrant, SnapshotDocument
 from protocol.digest import canonical, digest
 from protocol.errors import Refused, Unavailable
@@ -27,8 +27,19 @@ from protocol.ids import RunId, SnapshotId, derived
 from protocol.inbox import Cancel, Interrupt
 from protocol.noun import rfc3339
 from protocol.subrun import SubrunLimits, SubrunsEntry
+from protocol.workspace import WorkspacePlan
 from providers.registry import Registry
-from records import budgets, checkpoints, inbox, principals, project_policies, runs, snapshots, subruns
+from records import (
+    budgets,
+    checkpoints,
+    inbox,
+    principals,
+    project_policies,
+    runs,
+    snapshots,
+    subruns,
+    tool_executions,
+)
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
@@ -42,7 +53,9 @@ from worker.inflight import InFlight, Stopped, until_stopped
 from worker.interrupts import take_up
 from worker.known_runs import KnownRuns
 from worker.lineage import inherited
+from worker.plans import Plans
 from worker.safety import Safety
+from worker.setups import execution_of
 from worker.shadow import Shadow
 from worker.sources import Sources
 from workflows import ports
@@ -76,6 +89,7 @@ class Runs(ports.Runs):
         heads: Heads,
         inflight: InFlight,
         forges: Forges,
+        plans: Plans,
         authority: "Authority",
         idle_release_s: int,
     ) -> None:
@@ -85,6 +99,7 @@ class Runs(ports.Runs):
         self._heads = heads
         self._inflight = inflight
         self._forges = forges
+        self._plans = plans
         self._authority = authority
         self._idle_release_s = idle_release_s
         self._behind: set[asyncio.Task[None]] = set()
@@ -97,6 +112,7 @@ class Runs(ports.Runs):
         with self._inflight.working(ref.run_id) as stop, span("run", run_id=ref.run_id):
             try:
                 repository = await until_stopped(self._repository(record), stop)
+                plan = await until_stopped(self._plans.plan(record.run.target, repository), stop)
                 parent = await self._parent(record)
             except Stopped:
                 return NotOpened(ending=Ending(status="cancelled", stop_reason="cancelled"))
@@ -107,13 +123,23 @@ class Runs(ports.Runs):
             except Refused as fault:
                 return NotOpened(ending=ending_for(fault))
         try:
-            await self._authority.resolve(self._database, self._writer, record, repository, parent)
+            await self._authority.resolve(self._database, self._writer, record, repository, plan, parent)
         except Refused as fault:
             return NotOpened(ending=ending_for(fault))
         has_target = record.run.target is not None
         state = RunState(run_id=ref.run_id, limits=record.run.limits, has_target=has_target)
+        kept = (await self._known.get(ref.run_id)).snapshot.document.workspace
+        if kept is not None and kept.setup:
+            state = await self._begin_with(record, kept, state)
         said = record.inbox_last > record.inbox_heard
         return Opened(state=state, idle_release_s=self._idle_release_s, said=said)
+
+    async def _begin_with(self, record: RunRecord, plan: WorkspacePlan, state: RunState) -> RunState:
+        """The set-up is a tool call like any other, in a step before the first that no model has begun."""
+        new = execution_of(record, plan)
+        await self._writer.commit(lambda tx: tool_executions.request(tx, new), runs=[record.run.id])
+        call = PendingCall(tool_execution_id=new.id, source=new.source, effect=new.effect)
+        return state.model_copy(update={"open_step": new.step, "calls": (call,)})
 
     @activity.defn(name="listen")
     async def listen(self, order: Listen) -> Heard:
@@ -241,6 +267,7 @@ class Authority:
         writer: Writer,
         record: RunRecord,
         repository: RepositoryGrant | None,
+        plan: WorkspacePlan | None,
         parent: CapabilitySnapshot | None,
     ) -> None:
         run = record.run
@@ -270,6 +297,7 @@ class Authority:
                 tools=record.request.tools,
                 target=run.target,
                 repository=repository,
+                workspace=plan,
             ),
             shelf,
             noted,

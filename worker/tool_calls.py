@@ -32,7 +32,7 @@ from worker.gatekeeper import Gatekeeper
 from worker.inflight import InFlight, Stopped, until_stopped
 from worker.inquiries import ANSWERED, Inquiries, Told, anew
 from worker.known_runs import KnownRun, KnownRuns, Standing
-from worker.results import Results
+from worker.results import Results, already
 from worker.safety import Safety
 from worker.subruns import Spawning, subrun_of
 from worker.workbench import Workbench
@@ -113,7 +113,7 @@ class ToolCalls(ports.ToolCalls):
     ) -> ActResult:
         execution = standing.execution
         if execution.status in ("completed", "denied", "cancelled"):
-            return ActDone(wrote=execution.effect == "workspace")
+            return already(execution)
         child = subrun_of(execution, standing.effect)
         if child is not None:
             came_to = await self._spawning.result(child)

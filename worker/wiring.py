@@ -66,6 +66,7 @@ from worker.memory_source import MemorySource
 from worker.model_calls import ModelCalls
 from worker.notary import Notary
 from worker.places import Places
+from worker.plans import Plans
 from worker.reaper import Reaper
 from worker.rounds import Rounds
 from worker.run_gate import RunGate
@@ -203,6 +204,14 @@ class Parts:
         gatekeeper = Gatekeeper(database, sources, policy, shadow)
         failpoints = Failpoints(settings.failpoints)
         asking = Asking(writer, config.checkpoints.expires_in_s)
+
+        def entry(name: str) -> TargetEntry:
+            found = config.targets.get(name)
+            if found is None:
+                raise InvalidRequest("target.unknown", f"there is no target {name!r}", param="target.name")
+            return found
+
+        plans = Plans(forges, entry, secrets.redact)
         self.runs = Runs(
             database,
             writer,
@@ -210,6 +219,7 @@ class Parts:
             heads,
             inflight,
             forges,
+            plans,
             Authority(sources, policy, shadow, signer, safety, registry, gatekeeper.policy, config.subruns),
             config.workspaces.idle_release_s,
         )
@@ -224,14 +234,7 @@ class Parts:
         )
 
         door = partial(open_door, settings.data)
-
-        def entry(name: str) -> TargetEntry:
-            found = config.targets.get(name)
-            if found is None:
-                raise InvalidRequest("target.unknown", f"there is no target {name!r}", param="target.name")
-            return found
-
-        self.boxes = Boxes(database, writer, known, places, inflight, host, gate, forges, entry, door)
+        self.boxes = Boxes(database, writer, known, places, inflight, host, gate, forges, entry, door, plans)
 
     def main_worker(self, client: Client) -> Worker:
         """Workflows, and everything that needs no box."""
@@ -293,6 +296,8 @@ class Parts:
 
     async def _warm(self) -> None:
         for entry in self._targets:
+            if entry.of_repository:
+                continue
             spec = BoxSpec(image=resolve_image(entry.image), limits=entry.limits, runtime=entry.runtime)
             try:
                 await self._host.warm(spec)

@@ -12,6 +12,7 @@ from protocol.errors import Refused
 from protocol.ids import RunId
 from protocol.target import Offsets
 from protocol.tool import ToolExecution
+from protocol.workspace import SET_UP
 from records import tool_executions
 from records.database import Database
 from records.writer import Writer
@@ -22,6 +23,7 @@ from worker.artifact_acts import Keeping
 from worker.forge_acts import Hand
 from worker.known_runs import KnownRun
 from worker.places import Places
+from worker.setups import SettingUp, Setups
 from worker.sources import Sources
 from worker.workspace_acts import Files, Shell
 
@@ -64,6 +66,9 @@ class Workbench:
             return Hand(self._forges, self._blobs, target)
         if execution.source == "target" and execution.tool == "bash":
             return Shell(target, self._output, self._environment(known))
+        if execution.source == "target" and execution.tool == SET_UP:
+            shell = Shell(target, self._output, self._environment(known))
+            return SettingUp(known, target, shell, Setups(self._database, self._writer))
         if execution.source == "target" and execution.tool in FILE_TOOLS:
             return Files(target)
         if execution.source == "target" and execution.tool == "save_artifact":
@@ -88,9 +93,9 @@ class Workbench:
         )
 
     def _environment(self, known: KnownRun) -> dict[str, str]:
-        target = known.record.run.target
+        plan, target = known.snapshot.document.workspace, known.record.run.target
         own = self._environments.get(target.name, {}) if target else {}
-        return {**own, **environment(known.snapshot)}
+        return {**(own if plan is None else plan.env), **environment(known.snapshot)}
 
 
 class Nothing:

@@ -119,8 +119,11 @@ class ToolRedeem(Noun):
 
 
 class ActDone(Noun):
+    """`ending` where the run cannot go on after it."""
+
     kind: Literal["done"] = "done"
     wrote: bool = False
+    ending: Ending | None = None
 
 
 class ActAsked(Noun):

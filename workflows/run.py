@@ -242,8 +242,8 @@ class RunWorkflow:
 
     def _note(self, execution: ToolExecutionId, result: messages.ActResult | None) -> None:
         match result:
-            case messages.ActDone(wrote=wrote):
-                settled = loop.Settled(tool_execution_id=execution, wrote=wrote)
+            case messages.ActDone(wrote=wrote, ending=ending):
+                settled = loop.Settled(tool_execution_id=execution, wrote=wrote, ending=ending)
                 self._state = loop.after_tool(self._state, settled)
             case messages.ActAsked(checkpoint_id=checkpoint, expires_at=due):
                 asked = loop.Asked(tool_execution_id=execution, checkpoint_id=checkpoint, expires_at=due)

@@ -40,7 +40,8 @@ def look(home: Home, config: Config, base: Path, database_url: str | None) -> It
 def images(config: Config) -> set[str]:
     """What boxes are made of: those of workspaces, and those of MCP servers that are programs."""
     programs = {entry.stdio.image for entry in config.mcp_servers.values() if entry.stdio is not None}
-    return ({target.image for target in config.targets.values()} or {"default"}) | programs
+    workspaces = {entry.image for entry in config.targets.values() if not entry.of_repository}
+    return (workspaces or {"default"}) | programs
 
 
 def read_config(home: Home, asked: Path | None) -> tuple[Config, Path, Check]:

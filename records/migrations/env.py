@@ -10,6 +10,7 @@ from records import (
     policy_tables,
     receipt_tables,
     safety_tables,
+    setup_tables,
     shadow_tables,
     skill_tables,
     standing_tables,
@@ -19,6 +20,7 @@ from records import (
 from records.tables import metadata
 
 KNOWN = (
+    setup_tables,
     artifact_tables,
     safety_tables,
     taint_tables,

@@ -33,6 +33,7 @@ def upgrade() -> None:
     artifacts()
     subruns()
     trees()
+    setups()
 
 
 def evidence() -> None:
@@ -336,3 +337,14 @@ def subruns() -> None:
 def trees() -> None:
     """Those that need no earlier one."""
     op.add_column("trees", sa.Column("whole", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+
+def setups() -> None:
+    """What set-ups of workspaces made."""
+    op.create_table(
+        "setups",
+        *texts("org_id", "project_id", "key", "run_id", "digest"),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", "key", name="pk_setups"),
+    )

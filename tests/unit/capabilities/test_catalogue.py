@@ -28,6 +28,7 @@ def test_the_built_in_tools_have_the_effects_that_the_ledger_relies_on() -> None
         "read_skill_file": ("skill", "read_only"),
         "read_file": ("target", "read_only"),
         "save_artifact": ("target", "idempotent_write"),
+        "set_up_workspace": ("target", "workspace"),
         "spawn": ("native", "idempotent_write"),
         "vault_backlinks": ("vault", "read_only"),
         "vault_list": ("vault", "read_only"),

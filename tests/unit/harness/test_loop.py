@@ -270,3 +270,33 @@ def test_an_interrupted_run_forgets_what_its_subruns_waited_for() -> None:
     interrupt = Interrupt(behavior="discard")
     after = loop.after_take_up(loop.hear(waiting, interrupt), interrupt)
     assert (after.calls, after.subruns) == ((), {})
+
+
+def test_a_set_up_comes_after_the_box_and_before_the_first_turn() -> None:
+    begun = state(has_target=True, open_step=0, calls=(call(),))
+    assert loop.next_step(begun) == loop.Materialize()
+    placed = begun.model_copy(update={"queue": "host-1"})
+    assert loop.next_step(placed) == loop.RunTools(calls=(call(),), parallel=False)
+    done = loop.after_tool(placed, loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True))
+    assert loop.next_step(done) == loop.SaveTree(step=0)
+    assert loop.next_step(loop.after_tree(done)) == loop.CallModel(step=1, completes=None, incoming=())
+
+
+def test_a_set_up_that_is_interrupted_ends_the_run_and_one_that_is_done_does_not() -> None:
+    interrupt = Interrupt(behavior="discard")
+    begun = state(has_target=True, queue="host-1", open_step=0, calls=(call(),))
+    stopped = loop.next_step(loop.after_take_up(loop.hear(begun, interrupt), interrupt))
+    message = "the set-up of the workspace was interrupted"
+    assert stopped == loop.Finish(
+        ending=Ending(status="failed", stop_reason="error", code="target.setup_failed", message=message)
+    )
+    done = loop.after_tool(begun, loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True))
+    after = loop.after_take_up(loop.hear(done, interrupt), interrupt)
+    assert loop.next_step(after) == loop.SaveTree(step=0)
+
+
+def test_a_set_up_that_failed_ends_the_run() -> None:
+    begun = state(has_target=True, queue="host-1", open_step=0, calls=(call(),))
+    ending = Ending(status="failed", stop_reason="error", code="target.setup_failed", message="no")
+    settled = loop.Settled(tool_execution_id=ToolExecutionId("tool_1"), wrote=True, ending=ending)
+    assert loop.next_step(loop.after_tool(begun, settled)) == loop.Finish(ending=ending)
