@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from protocol.errors import TargetLost, TargetRefused
 from protocol.ids import BoxId, ToolExecutionId, fresh
 from protocol.target import BoxSpec, Command, Exit, Match, Offsets, Output
 from targets.target import Host, Target
+from tests.escapes import escapes
 
 
 class Heard(NamedTuple):
@@ -231,6 +233,22 @@ class TargetSuite:
             with pytest.raises(TargetRefused) as refused:
                 await act
             assert refused.value.code == "target.path_refused"
+
+    async def test_no_spelling_of_a_path_leads_outside(self, target: Target) -> None:
+        """FIL-02, of work trees: what is read was written, and what is written is found inside."""
+        spelt = escapes("etc/passwd", "../etc/passwd", "proc/self/environ")
+        assert len(spelt) >= 120
+        ours = b"written by a test"
+        for path in spelt:
+            with suppress(TargetRefused):
+                assert await target.read(path, limit=100) == ours, path
+            with suppress(TargetRefused):
+                await target.write(path, ours)
+                assert await target.read(path, limit=100) == ours, path
+            with suppress(TargetRefused):
+                assert await target.grep("root:", path=path, glob="", limit=1) == (), path
+        for name in await target.glob("**", limit=1_000):
+            assert await target.read(name, limit=100) == ours, name
 
     async def test_what_is_not_there_is_not_found(self, target: Target) -> None:
         await target.write("file", b"x")

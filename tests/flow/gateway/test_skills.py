@@ -6,9 +6,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from tests.escapes import escapes
 from tests.flow.gateway.house import House, error_of
 
 MANUAL = "---\nname: knots\ndescription: Ties knots.\n---\nUse rope.\n"
@@ -80,15 +82,11 @@ async def test_the_name_in_the_path_is_the_skills_own(home: House) -> None:
 
 
 async def test_no_spelling_of_a_reference_reads_anything_else(home: House) -> None:
+    """FIL-02, of skills over the API: as they are written, and with all of it encoded."""
     made = await home.client.put("/v1/skills/knots", json=body())
-    for path in TRAVERSALS:
+    spelt = escapes("etc/passwd", "knots@1", "../etc/passwd")
+    spelt = [*(one.replace("\0", "%00") for one in spelt), *(quote(one, safe="") for one in spelt)]
+    assert len(spelt) >= 120
+    for path in [*spelt, *("knots@1/" + one for one in spelt)]:
         answer = await home.client.get(f"/v1/skills/{path}")
         assert answer.status_code in (400, 404) or answer.json() == made.json(), path
-
-
-TRAVERSALS = [
-    dots + slash + rest
-    for dots in ("..", "%2e%2e", "knots@1/..", ".%2e", "%252e%252e", "..%00")
-    for slash in ("/", "%2f", "%5c", "\\")
-    for rest in ("etc/passwd", "knots@1", "..%2f..%2fetc%2fpasswd")
-]

@@ -1,4 +1,6 @@
-"""Runs with skills: loaded on demand, their scripts run in the box, and never a changed byte."""
+"""FIL-03: skills in runs are loaded on demand, their scripts run in the box, and never a changed byte."""
+
+import json
 
 import pytest
 from sqlalchemy import update
@@ -6,6 +8,7 @@ from sqlalchemy import update
 from records import skills, snapshots
 from records.archives import Entry
 from records.skill_tables import skills as table
+from tests.escapes import escapes
 from tests.stack import Event, Stack, of_type
 
 pytestmark = [pytest.mark.temporal, pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
@@ -18,7 +21,22 @@ KNOTS = {
     "references/rope.md": Entry(b"Hemp.\n"),
 }
 
-SCRIPT = r"""
+CLIMBS = escapes("SKILL.md", "etc/passwd", "knots@1/SKILL.md")
+CLIMBING = ", ".join(
+    f'{{ name = "read_skill_file", arguments = {{ skill = "knots@1", path = {json.dumps(path)} }} }}'
+    for path in CLIMBS
+)
+
+SCRIPT = (
+    f"""
+[[scenarios]]
+when = "^climb"
+[[scenarios.turns]]
+tool_calls = [{CLIMBING}]
+[[scenarios.turns]]
+text = "done"
+"""
+    r"""
 [[scenarios]]
 when = "^read"
 [[scenarios.turns]]
@@ -67,6 +85,7 @@ tool_calls = [{ name = "load_skill", arguments = { skill = "knots@3" } }]
 [[scenarios.turns]]
 text = "done"
 """
+)
 
 
 def skill(ref: str) -> dict[str, str]:
@@ -106,6 +125,15 @@ async def test_a_skill_is_loaded_by_name_and_read_file_by_file(stack: Stack) -> 
     assert [(row.kind, row.body["digest"]) for row in kept] == [("skill", new.digest)]
 
 
+async def test_no_spelling_of_a_path_reads_anything_but_a_file_of_the_skill(stack: Stack) -> None:
+    """FIL-02, of the files of a skill: no name but the exact one is a file."""
+    assert len(CLIMBS) >= 120
+    await keep(stack, "1")
+    said = results(await stack.ended(await stack.create("climb", capabilities=[skill("knots@1")])))
+    assert len(said) == len(CLIMBS)
+    assert [one for one in said if not one.startswith("skill.no_file: ")] == []
+
+
 async def test_the_scripts_of_a_skill_run_in_the_box_and_stay_out_of_the_work_tree(stack: Stack) -> None:
     await keep(stack, "1")
     told = await stack.ended(await stack.create("work", capabilities=[skill("knots@1")], target=DEV))
@@ -132,6 +160,7 @@ async def test_a_byte_that_changed_after_the_snapshot_refuses_the_whole_skill(st
 
 
 async def test_a_stored_row_that_changed_after_the_snapshot_refuses_the_skill(stack: Stack) -> None:
+    """FIL-03, and RCP-06 of skills."""
     await keep(stack, "3")
     asking = {"kind": "tool", "name": "ask_user"}
     run = await stack.create("later", capabilities=[skill("knots@3"), asking])

@@ -13,6 +13,7 @@ from providers.vaults import index
 from providers.vaults.logseq import logseq
 from providers.vaults.markdown import obsidian, part_of
 from providers.vaults.vault import IndexedVault, folder_vault
+from tests.escapes import escapes
 
 OBSIDIAN = {
     "Home.md": "---\naliases: [Start, The beginning]\ntags: index\nrank: 1\n---\n# Home\n"
@@ -172,26 +173,11 @@ async def test_no_text_is_a_query_language(tmp_path: Path, query: str) -> None:
 
 
 CANARY = "the canary"
-ESCAPES = [
-    f"{lead}{up}{rest}"
-    for lead in ("", "work/", "/", "./", "work/../")
-    for up in (
-        "../",
-        "..\\",
-        "%2e%2e/",
-        "..%2f",
-        "....//",
-        ".../",
-        "..;/",
-        "%252e%252e%252f",
-        "\u2025/",
-        "..\0/",
-    )
-    for rest in ("secret.md", "../secret.md", "vault/../secret.md")
-]
+ESCAPES = escapes("secret.md", "../secret.md", "vault/../secret.md")
 
 
 async def test_a_hundred_and_fifty_spellings_read_nothing_outside(tmp_path: Path) -> None:
+    """FIL-02, of vaults."""
     notes = vault(tmp_path, "obsidian", OBSIDIAN)
     (tmp_path / "secret.md").write_text(CANARY)
     assert len(ESCAPES) >= 120
