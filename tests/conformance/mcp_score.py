@@ -1,4 +1,4 @@
-"""The official MCP conformance suite against our client: `python -m tests.conformance.mcp_score` runs it.
+"""The official MCP conformance suite against our client (MCP-01): `python -m tests.conformance.mcp_score`.
 
 It needs the npm registry: the pinned version of the suite is installed into a folder that is gone
 afterwards. The score replaces docs/conformance.md.

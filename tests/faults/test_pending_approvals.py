@@ -1,4 +1,4 @@
-"""A hundred acts wait for a person when everything dies: each is decided once, and happens once."""
+"""APR-10: a hundred acts wait for a person when everything dies: each is decided once, and happens once."""
 
 import asyncio
 import time

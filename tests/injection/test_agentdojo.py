@@ -1,4 +1,4 @@
-"""Injections of AgentDojo against whole runs, a sample of them: what the scripted attacker is left with.
+"""INJ-01 and INJ-02, a sample of AgentDojo against whole runs: what the scripted attacker is left with.
 
 `python -m tests.injection.score` plays all 629 pairs, and has AgentDojo judge them.
 """

@@ -80,6 +80,7 @@ async def test_of_many_claims_at_once_each_gets_an_epoch_of_its_own(world: World
 
 
 async def test_an_approval_is_spent_once_on_exactly_its_act(world: World) -> None:
+    """APR-01 and APR-04."""
     run_id = await world.run()
     execution, other = await world.tool(run_id), await world.tool(run_id, ordinal=1)
     one = await world.checkpoint(run_id, execution)

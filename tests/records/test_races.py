@@ -27,6 +27,7 @@ ENDS = {
 async def test_a_losing_approval_is_never_spent(
     world: World, database: Database, hints: Hints, races: int
 ) -> None:
+    """APR-05."""
     other = Writer(database, hints)
     writers = (world.writer, other)
     run_id = await world.run()
@@ -70,6 +71,7 @@ async def test_a_losing_approval_is_never_spent(
 async def test_of_a_hundred_approvals_and_a_hundred_spendings_one_counts(
     world: World, database: Database, hints: Hints
 ) -> None:
+    """APR-04."""
     other = Writer(database, hints)
     writers = (world.writer, other)
     run_id = await world.run()

@@ -46,6 +46,7 @@ async def test_verdicts_come_back_with_their_runs_and_questions(world: World) ->
 
 
 async def test_inj_06_a_kept_policy_answers_as_before(world: World) -> None:
+    """INJ-06, on both databases."""
     for seed in range(20):
         random = Random(seed)
         known = rules(random)

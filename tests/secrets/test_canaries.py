@@ -1,4 +1,4 @@
-"""Twenty secrets in use, in a world that echoes them, while workers die: none is anywhere afterwards."""
+"""SEC-01: twenty secrets in a world that echoes them, while workers die: none is anywhere afterwards."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What a person reads on a terminal before they approve: the API's own view, whole, with its digest."""
+"""APR-03: what a person reads before they approve, over the API and on a terminal, with its digest."""
 
 import asyncio
 import os

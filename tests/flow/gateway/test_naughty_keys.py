@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a key opens nothing, breaks nothing, and is a value to the database."""
+"""SEC-04: whatever stands in the place of a key opens nothing, breaks nothing, and is only a value."""
 
 import asyncio
 import json

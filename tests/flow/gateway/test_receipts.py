@@ -79,6 +79,7 @@ async def test_a_receipt_is_refused_while_its_run_goes_on_and_holds_when_it_ende
 
 
 async def test_the_log_grows_and_an_old_head_is_proven_by_a_new_receipt(home: House) -> None:
+    """RCP-10."""
     signer = Signer(generate())
     notary = Notary(home.gateway.database, home.gateway.writer, signer)
     ended: list[RunId] = []
@@ -100,6 +101,7 @@ async def test_the_log_grows_and_an_old_head_is_proven_by_a_new_receipt(home: Ho
 
 
 async def test_an_erased_payload_is_gone_for_good(home: House) -> None:
+    """RCP-11."""
     signer = Signer(generate())
     notary = Notary(home.gateway.database, home.gateway.writer, signer)
     run_id = await home.start()

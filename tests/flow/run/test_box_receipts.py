@@ -1,4 +1,4 @@
-"""What a receipt says of a box is what the engine says of it, or there is no run."""
+"""RCP-08: what a receipt says of a box is what the engine says of it, or there is no run."""
 
 import json
 import random

@@ -245,6 +245,7 @@ async def test_a_model_without_a_price_is_not_called_under_a_budget_in_dollars(s
 async def test_an_endless_loop_of_tools_is_stopped_within_one_step_of_a_budget(
     stack: Stack, limits: dict[str, Any], reason: str, turns: int
 ) -> None:
+    """INJ-07."""
     run = await stack.create("forever", model="p", capabilities=[READ], limits=limits)
     told = await stack.ended(run)
     assert ending(told) == ("run.completed", reason)
@@ -252,6 +253,7 @@ async def test_an_endless_loop_of_tools_is_stopped_within_one_step_of_a_budget(
 
 
 async def test_an_endless_loop_of_tools_is_stopped_by_the_clock(stack: Stack) -> None:
+    """INJ-07."""
     off = {"max_turns": 0, "max_tool_calls": 0, "timeout_ms": 1_500}
     told = await stack.ended(await stack.create("forever", model="p", capabilities=[READ], limits=off))
     assert ending(told) == ("run.timed_out", "timeout")

@@ -95,6 +95,7 @@ async def test_an_approved_act_is_redeemed_and_happens_once(stack: Stack) -> Non
 
 
 async def test_a_hundred_approvals_and_as_many_signals_make_one_act(stack: Stack) -> None:
+    """APR-04."""
     run = await stack.create("one act", capabilities=[ONE_SHOT])
     checkpoint = await stack.checkpoint(run)
     answers = await asyncio.gather(*(stack.decide(checkpoint, "approve") for _ in range(100)))

@@ -83,6 +83,7 @@ text = "{{last_result}}"
 async def test_a_script_that_was_approved_by_its_path_is_run_as_it_was_or_not_at_all(
     stack: Stack, changed: bool
 ) -> None:
+    """APR-09."""
     run = await stack.create("run a script", target=DEV, capabilities=ASKING)
     checkpoint = await stack.checkpoint(run)
     await stack.waits(run)
@@ -102,8 +103,8 @@ async def test_a_script_that_was_approved_by_its_path_is_run_as_it_was_or_not_at
 
 
 async def test_a_process_in_a_box_reaches_no_gate(stack: Stack) -> None:
-    """No address of this machine answers, no name resolves, no socket lies about, and no credential: what
-    is not granted to it in this run it cannot ask anybody for."""
+    """APR-07: no address of this machine answers, no name resolves, no socket lies about, and no credential:
+    what is not granted to it in this run it cannot ask anybody for."""
     with closing(socket.create_server(("0.0.0.0", 0))) as listener:
         port = listener.getsockname()[1]
         ours = docker(

@@ -147,6 +147,7 @@ async def test_a_tool_of_unknown_effect_asks_and_happens_once(house: House) -> N
 
 
 async def test_a_definition_that_changes_after_the_agreement_stops_the_call(house: House) -> None:
+    """MCP-02."""
     before = len(house.good.calls())
     run = await house.stack.create("drop", capabilities=asked("good", "drop"))
     checkpoint = await house.stack.checkpoint(run)
@@ -167,6 +168,7 @@ async def test_a_server_that_does_not_answer_is_a_denial_and_the_run_goes_on(hou
 
 
 async def test_a_lost_answer_of_an_unknown_effect_is_never_sent_again(house: House) -> None:
+    """MCP-05."""
     run = await house.stack.create("cut", capabilities=asked("cut", "act"))
     first = await house.stack.checkpoint(run)
     assert isinstance(await house.stack.decide(first, "approve"), Decided)
@@ -180,6 +182,7 @@ async def test_a_lost_answer_of_an_unknown_effect_is_never_sent_again(house: Hou
 
 
 async def test_a_lost_answer_of_an_idempotent_write_is_asked_for_again_under_one_key(house: House) -> None:
+    """MCP-05."""
     run = await house.stack.create("once", capabilities=asked("once", "act"))
     first = await house.stack.checkpoint(run)
     assert isinstance(await house.stack.decide(first, "approve"), Decided)

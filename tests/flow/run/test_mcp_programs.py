@@ -138,6 +138,7 @@ def told_json(told: list[dict[str, Any]]) -> Any:
 
 
 async def test_a_program_gets_only_the_environment_that_is_declared_for_it(stack: Stack) -> None:
+    """MCP-08."""
     run = await stack.create("env", capabilities=asks("own", "get-env"))
     told = await stack.ended(run)
     environment = told_json(told)
@@ -178,6 +179,7 @@ async def test_one_program_serves_a_run_and_its_box_is_gone_afterwards(stack: St
 
 
 async def test_a_program_that_nobody_approved_is_never_started(stack: Stack) -> None:
+    """MCP-08."""
     run = await stack.create("planted", capabilities=asks("planted", "echo"))
     await stack.ended(run)
     snapshot, _ = await snapshot_of(stack, run)

@@ -136,6 +136,7 @@ async def test_a_persons_memory_follows_the_actor_of_the_session(stack: Stack) -
 
 
 async def test_forgetting_asks_too_and_only_the_version_that_was_meant_goes(stack: Stack) -> None:
+    """RCP-06, of memory: what was written after the act was shown is not what was agreed to."""
     store = Memories(stack.database, stack.writer)
     place = MemoryPlace(tenant=stack.tenant, scope="project")
     draft = MemoryDraft(key="gone", text="x", provenance=Provenance(principal_id=PrincipalId("prin_x")))

@@ -1,4 +1,4 @@
-"""A real run's receipt: written by the worker that acted, verified by a process without any network."""
+"""RCP-03, a real run's receipt: written by the worker that acted, verified by a process without a network."""
 
 import asyncio
 import json

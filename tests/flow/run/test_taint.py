@@ -1,4 +1,4 @@
-"""Taint in a run: labels come with results and stay, and both together ask before anything leaves."""
+"""INJ-02, taint in a run: labels come with results and stay, and both together ask before anything leaves."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ def test_an_envelope_holds_the_act_without_its_advisory_words() -> None:
 
 
 def test_one_changed_byte_anywhere_is_another_act() -> None:
-    """10,000 changes: what still reads as an envelope, and as another one, fits no approval of the first."""
+    """APR-01, 10,000 changes: what still reads as an envelope, a different one, fits no approval of it."""
     approved, body = digest(ENVELOPE), canonical(ENVELOPE)
     chance = random.Random(7)
     tried = spent = 0
@@ -135,6 +135,7 @@ def shuffled(value: JSON, chance: random.Random) -> JSON:
 def test_order_spacing_and_escapes_of_the_wire_change_nothing(
     arguments: JSONObject, chance: random.Random, plain: bool, indent: int | str | None
 ) -> None:
+    """APR-02."""
     wire = json.dumps(shuffled(arguments, chance), ensure_ascii=plain, indent=indent).encode()
     heard = decode(wire)
     assert isinstance(heard, dict)
@@ -143,6 +144,7 @@ def test_order_spacing_and_escapes_of_the_wire_change_nothing(
 
 @given(ARGUMENTS, st.text(), st.text())
 def test_rewritten_advisory_words_change_nothing(arguments: JSONObject, one: str, other: str) -> None:
+    """APR-02."""
     first = envelope_of(act({**arguments, "description": one}))
     second = envelope_of(act({**arguments, "description": other}))
     assert first == second == envelope_of(act(arguments))
@@ -151,6 +153,7 @@ def test_rewritten_advisory_words_change_nothing(arguments: JSONObject, one: str
 @settings(max_examples=3 * settings.default.max_examples)
 @given(ARGUMENTS, ARGUMENTS)
 def test_nothing_outside_the_advisory_list_is_ignored(one: JSONObject, other: JSONObject) -> None:
+    """APR-02."""
     same = canonical(one) == canonical(other)
     assert (digest(envelope_of(act(one))) == digest(envelope_of(act(other)))) is same
 

@@ -1,4 +1,4 @@
-"""What a server lists, looked through before it is offered, and what the shipped policy says of it."""
+"""MCP-03: what a server lists, looked through before it is offered, and what the shipped policy says."""
 
 import json
 from typing import Any

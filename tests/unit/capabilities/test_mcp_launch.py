@@ -1,4 +1,4 @@
-"""What is approved before a program is started: all of it, and nothing else."""
+"""MCP-08: what is approved before a program is started: all of it, and nothing else."""
 
 from typing import Any
 

@@ -156,6 +156,7 @@ FLAGGED = {"cyrillic twin", "whole cyrillic word", "fullwidth", "mathematical le
     "place", ["argument", "key", "nested", "environment", "file", "cwd", "diff", "advisory"]
 )
 def test_a_deceptive_payload_is_fully_visible_wherever_it_stands(name: str, place: str) -> None:
+    """APR-03."""
     payload = PAYLOADS[name]
     diff = f"+{payload}".encode() if place == "diff" and len(payload) < DIFF_CAP else None
     act = {

@@ -1,4 +1,4 @@
-"""One byte form per value (RFC 8785)."""
+"""One byte form per value (RFC 8785; APR-02, RCP-01)."""
 
 import json
 

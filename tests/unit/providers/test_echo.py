@@ -1,4 +1,4 @@
-"""A backend that echoes the credential that it was asked with: nobody reads it."""
+"""SEC-03: a backend that echoes the credential that it was asked with: nobody reads it."""
 
 import json
 

@@ -96,6 +96,7 @@ async def test_another_order_is_no_change(server: Any, servers: Callable[..., Se
 async def test_another_address_or_protocol_under_the_name_is_another_server(
     server: Any, servers: Callable[..., Servers]
 ) -> None:
+    """MCP-04, and RCP-06 of servers."""
     entry = server.entry()
     grant = granted(entry, "2026-07-28", ADD)
     assert await current_digest(servers(t=entry), RUN, grant) == grant.definition_digest

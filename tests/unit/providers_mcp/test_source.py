@@ -65,6 +65,7 @@ async def test_each_kind_is_offered_by_its_own_list(server: Any, servers: Callab
 async def test_one_name_on_two_servers_is_flagged_on_both(
     server: Any, servers: Callable[..., Servers]
 ) -> None:
+    """MCP-03."""
     entry = server.entry(effects={"add": "read_only"})
     made = servers(one=entry, two=entry)
     alone = await offered(made, record(asks("one", "add")), asks("one", "add"))

@@ -1,4 +1,4 @@
-"""Hostile archives are refused before anything is written, and what common tools make is read."""
+"""FIL-01: hostile archives are refused before anything is written, and what common tools make is read."""
 
 import bz2
 import gzip

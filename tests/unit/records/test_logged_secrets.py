@@ -1,4 +1,4 @@
-"""Ten thousand secrets in whatever an error carries: none of them is in a line of the log."""
+"""SEC-05: ten thousand secrets in whatever an error carries: none of them is in a line of the log."""
 
 import base64
 import io

@@ -1,5 +1,5 @@
-"""The token goes to the forge it belongs to, and nowhere else: not by redirects, submodules, alternates,
-helpers or configuration, and not into arguments, files or messages."""
+"""SEC-06: the token goes to the forge it belongs to, and nowhere else: not by redirects, submodules,
+alternates, helpers or configuration, and not into arguments, files or messages."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""A command that was approved is a command over the files that it names, as they were."""
+"""APR-09: a command that was approved is a command over the files that it names, as they were."""
 
 from typing import Any
 
