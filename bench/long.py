@@ -26,7 +26,7 @@ class Execution:
 
 
 GROWS = (
-    "what grows is the model's call, by 2 ms: the scripted model reads 1,500 blocks each time to find its turn; "
+    "what grows is the call, by 2 ms: the scripted model reads 1,500 blocks to find its turn; "
     "the rest is the machine, whose speed drifts by more than that within the half minute of a run"
 )
 
