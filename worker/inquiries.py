@@ -11,7 +11,8 @@ from protocol.checkpoint import Checkpoint
 from worker.act import Act, Doing, Inquiry, Prepared
 from worker.asking import Asking
 from worker.known_runs import KnownRun, Standing
-from workflows.messages import ActAsked, ActStopped
+from workflows.messages import ActAsked, ActHeld, ActStopped
+from workflows.signatures import holder_queue
 
 ANSWERED = frozenset({"answered", "denied", "expired"})
 
@@ -29,8 +30,11 @@ class Inquiring(Protocol):
         ...
 
     def goes_on(self, doing: Doing, prepared: Prepared) -> bool:
-        """Whether performing it now goes on with what was begun; else it would begin anew. Raises Unavailable
-        where another worker may be able to."""
+        """Whether performing it now goes on with what was begun; else it would begin anew."""
+        ...
+
+    def held_by(self, prepared: Prepared) -> str | None:
+        """The other process in which what was begun waits."""
         ...
 
     def anew(self, prepared: Prepared) -> Prepared:
@@ -54,8 +58,8 @@ class Inquiries:
 
     async def told(
         self, known: KnownRun, standing: Standing, doing: Doing, act: Act, checkpoint: Checkpoint
-    ) -> Told | ActAsked | ActStopped:
-        """The next claim's authority, or the next question."""
+    ) -> Told | ActAsked | ActHeld | ActStopped:
+        """The next claim's authority, or the next question; or who else has to take the answer."""
         prepared = standing.prepared or Prepared()
         told = act.told(prepared, checkpoint) if isinstance(act, Inquiring) else None
         if told is None or not isinstance(act, Inquiring):
@@ -63,6 +67,9 @@ class Inquiries:
         more = act.inquiry(doing, told)
         if more is not None and standing.effect is not None:
             return await self._asking.inquiry(known, doing, standing.effect.epoch, more)
+        holder = None if standing.alone else act.held_by(told)
+        if holder is not None:
+            return ActHeld(queue=holder_queue(holder))
         return Told(told, goes_on=act.goes_on(doing, told))
 
 

@@ -37,7 +37,7 @@ class KnownRun:
 @dataclass(frozen=True)
 class Standing:
     """Where one tool call stands: its row, its ledger, who it waited for, and the taint of what the model
-    has read; `now` is the database's clock."""
+    has read; `now` is the database's clock. `alone` where whoever held what the call goes on in is gone."""
 
     execution: ToolExecution
     checkpoint: Checkpoint | None
@@ -47,6 +47,7 @@ class Standing:
     roles: tuple[str, ...]
     now: datetime
     labels: tuple[str, ...] = ()
+    alone: bool = False
 
 
 def asker_of(connection: Connection, known: KnownRun) -> Asker:

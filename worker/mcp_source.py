@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_never
 
-from temporalio import activity
-
 from capabilities.elicitation import shown as shown_question
 from capabilities.elicitation import subject_of, with_defaults
 from capabilities.mcp import LISTED, flagged, identity_of, model_name, offer_of, raw_digest, twin_of
@@ -35,9 +33,6 @@ TRIES = 4
 
 HELD_MS = 3_600_000
 """How long a server that waits in its session is left waiting for a person."""
-
-HANDED_ON = 6
-"""How often an answer is handed on to the worker in whose session the server waits."""
 
 
 class McpSource:
@@ -173,13 +168,11 @@ class McpCall:
         )
 
     def goes_on(self, doing: Doing, prepared: Prepared) -> bool:
+        return _exchange(prepared).holder is None or self._is_parked(doing)
+
+    def held_by(self, prepared: Prepared) -> str | None:
         holder = _exchange(prepared).holder
-        elsewhere = holder not in (None, self._servers.holder)
-        if elsewhere and activity.info().attempt < HANDED_ON:
-            raise Unavailable(
-                "mcp.held_elsewhere", "another worker has the session in which the server waits"
-            )
-        return holder is None or self._is_parked(doing)
+        return holder if holder != self._servers.holder else None
 
     def anew(self, prepared: Prepared) -> Prepared:
         return prepared.model_copy(update={"kept": {}})

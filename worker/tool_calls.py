@@ -7,6 +7,7 @@ re-attach, probe, or ask a person.
 
 import asyncio
 import time
+from dataclasses import replace
 
 from temporalio import activity
 
@@ -82,23 +83,23 @@ class ToolCalls(ports.ToolCalls):
 
     @activity.defn(name="act")
     async def act(self, order: ToolAct) -> ActResult:
-        return await self._guarded(order, None)
+        return await self._guarded(order)
 
     @activity.defn(name="redeem")
     async def redeem(self, order: ToolRedeem) -> ActResult:
-        plain = ToolAct(run_id=order.run_id, tool_execution_id=order.tool_execution_id)
-        return await self._guarded(plain, order)
+        return await self._guarded(order)
 
-    async def _guarded(self, order: ToolAct, redeem: ToolRedeem | None) -> ActResult:
+    async def _guarded(self, order: ToolAct) -> ActResult:
         with (
             self._inflight.working(order.run_id) as stop,
             span("tool", run_id=order.run_id, tool_execution_id=order.tool_execution_id),
         ):
             try:
                 known = await self._known.get(order.run_id)
-                asked = redeem.checkpoint_id if redeem else None
-                standing = await self._known.standing(known, order.tool_execution_id, asked)
-                return await self._carry(known, standing, stop, redeem is not None)
+                asked = order.checkpoint_id if isinstance(order, ToolRedeem) else None
+                found = await self._known.standing(known, order.tool_execution_id, asked)
+                standing = replace(found, alone=order.alone)
+                return await self._carry(known, standing, stop, asked is not None)
             except Stopped:
                 return ActStopped()
             except TargetLost:

@@ -86,7 +86,7 @@ from worker.web_acts import web_acts
 from worker.workbench import Workbench
 from workflows.look import LookWorkflow
 from workflows.run import RunWorkflow
-from workflows.signatures import DEPLOYMENT, WORKER_QUEUE, host_queue
+from workflows.signatures import DEPLOYMENT, WORKER_QUEUE, holder_queue, host_queue
 
 DRAIN = timedelta(seconds=3)
 CONNECT_SECONDS = 30.0
@@ -131,6 +131,7 @@ async def run_worker(settings: Settings, secrets: Secrets, stop: asyncio.Event) 
         host_worker = asyncio.create_task(parts.serve_host(client))
         behind = [
             host_worker,
+            asyncio.create_task(parts.serve_sessions(client)),
             *(asyncio.create_task(each.go(hints)) for each in parts.rounds(client)),
         ]
         async with parts.main_worker(client):
@@ -279,6 +280,22 @@ class Parts:
         async with worker:
             log.info("ready", queue=host_queue(self._host.name))
             await self._warm()
+            await asyncio.Event().wait()
+
+    async def serve_sessions(self, client: Client) -> None:
+        """Poll for what goes on in sessions that this process has open, where it may have any; until
+        cancelled."""
+        if not self.mcp.declared:
+            return
+        worker = Worker(
+            client,
+            task_queue=holder_queue(self.mcp.holder),
+            activities=[self.tools.act, self.tools.redeem],
+            build_id=UNVERSIONED,
+            max_concurrent_activities=self._settings.worker_activities,
+            graceful_shutdown_timeout=DRAIN,
+        )
+        async with worker:
             await asyncio.Event().wait()
 
     def rounds(self, client: Client) -> list[Rounds]:

@@ -104,17 +104,17 @@ TurnResult = Annotated[
 
 
 class ToolAct(Noun):
-    """One tool execution to prepare, gate, claim, act on and commit."""
+    """One tool execution to prepare, gate, claim, act on and commit. `alone` where nobody takes it up any
+    more at the queue of an ActHeld."""
 
     run_id: RunId
     tool_execution_id: ToolExecutionId
+    alone: bool = False
 
 
-class ToolRedeem(Noun):
+class ToolRedeem(ToolAct):
     """A tool execution whose checkpoint is resolved: spend the answer, whatever it is."""
 
-    run_id: RunId
-    tool_execution_id: ToolExecutionId
     checkpoint_id: CheckpointId
 
 
@@ -151,7 +151,16 @@ class ActSpawned(Noun):
     child_run_id: RunId
 
 
-ActResult = Annotated[ActDone | ActAsked | ActStopped | ActLost | ActSpawned, Field(discriminator="kind")]
+class ActHeld(Noun):
+    """What the call goes on in is held by another process: that one polls this queue."""
+
+    kind: Literal["held"] = "held"
+    queue: str
+
+
+ActResult = Annotated[
+    ActDone | ActAsked | ActStopped | ActLost | ActSpawned | ActHeld, Field(discriminator="kind")
+]
 
 
 class StepRef(Noun):

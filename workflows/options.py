@@ -23,6 +23,7 @@ _QUICK = RetryPolicy(
 class Options(TypedDict, total=False):
     start_to_close_timeout: timedelta
     schedule_to_close_timeout: timedelta
+    schedule_to_start_timeout: timedelta
     heartbeat_timeout: timedelta
     retry_policy: RetryPolicy
     cancellation_type: ActivityCancellationType
@@ -64,6 +65,9 @@ TOOL = Options(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 """The time limit of a tool is kept where it acts."""
+
+HELD: Options = {**TOOL, "schedule_to_start_timeout": timedelta(seconds=10)}
+"""For one process alone: where it takes nothing for so long, it is gone."""
 
 LOOK = Options(
     start_to_close_timeout=timedelta(seconds=30),

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from protocol.ids import CheckpointId, RunId, ToolExecutionId
     from protocol.inbox import InboxItem
     from protocol.run import Limits
-    from workflows import messages, options, ports, subruns, waits
+    from workflows import messages, options, ports, subruns, tools, waits
     from workflows.clock import Clock
     from workflows.messages import RunRef, RunStart
     from workflows.signatures import RUN_WORKFLOW, WAKE, WORKER_QUEUE
@@ -213,48 +213,35 @@ class RunWorkflow:
 
     async def _carry(self, execution: ToolExecutionId) -> None:
         """One tool call to its result, through as many checkpoints as it takes."""
-        run_id = self._ref.run_id
         while not self._halted and not self._lost:
             call = next(call for call in self._state.calls if call.tool_execution_id == execution)
             queue = self._queue_for(call)
             if call.phase == "done" or (queue is None and call.phase != "waiting"):
                 return
-            result: messages.ActResult | None
             if call.phase == "waiting":
                 await self._await_answer(call)
                 continue
             if call.phase in ("spawned", "delegated") and call.child_run_id is not None:
                 await self._await_subrun(call, call.child_run_id)
                 continue
-            if call.phase == "ready":
-                order = messages.ToolAct(run_id=run_id, tool_execution_id=execution)
-                result = await self._stoppable(ports.ToolCalls.act, order, options.TOOL, queue=queue)
-            else:
-                redeem = messages.ToolRedeem(
-                    run_id=run_id,
-                    tool_execution_id=execution,
-                    checkpoint_id=call.checkpoint_id or CheckpointId(""),
-                )
-                result = await self._stoppable(ports.ToolCalls.redeem, redeem, options.TOOL, queue=queue)
-            self._note(execution, result)
+            result = await self._tool(call, queue)
+            self._state = tools.noted(self._state, execution, result)
+            if isinstance(result, messages.ActLost):
+                self._lost = True
             if isinstance(result, messages.ActStopped):
                 await self._heed()
 
-    def _note(self, execution: ToolExecutionId, result: messages.ActResult | None) -> None:
-        match result:
-            case messages.ActDone(wrote=wrote, ending=ending):
-                settled = loop.Settled(tool_execution_id=execution, wrote=wrote, ending=ending)
-                self._state = loop.after_tool(self._state, settled)
-            case messages.ActAsked(checkpoint_id=checkpoint, expires_at=due):
-                asked = loop.Asked(tool_execution_id=execution, checkpoint_id=checkpoint, expires_at=due)
-                self._state = loop.after_tool(self._state, asked)
-            case messages.ActSpawned(child_run_id=child):
-                spawned = loop.Spawned(tool_execution_id=execution, child_run_id=child)
-                self._state = loop.after_tool(self._state, spawned)
-            case messages.ActLost():
-                self._lost = True
-            case messages.ActStopped() | None:
-                pass
+    async def _tool(self, call: PendingCall, queue: str | None) -> messages.ActResult | None:
+        """By the process that holds what the call goes on in, as long as it takes anything; else by any."""
+        port, order = tools.ordered(self._ref.run_id, call)
+        result = await self._stoppable(port, order, options.TOOL, queue=queue)
+        if not isinstance(result, messages.ActHeld):
+            return result
+        result = await self._stoppable(port, order, options.HELD, queue=result.queue)
+        if result is not None or self._halted:
+            return result
+        alone = order.model_copy(update={"alone": True})
+        return await self._stoppable(port, alone, options.TOOL, queue=queue)
 
     async def _await_answer(self, call: PendingCall) -> None:
         """Until the answer is heard, or the deadline's own compare-and-set says that there is none."""
@@ -382,7 +369,7 @@ class RunWorkflow:
         try:
             return await handle
         except ActivityError as error:
-            if not is_cancelled_exception(error):
+            if waits.was_taken(error) and not is_cancelled_exception(error):
                 self._state = loop.failed(self._state, *waits.why(error))
             return None
 

@@ -19,3 +19,8 @@ def workflow_id(run_id: RunId) -> str:
 def host_queue(host: str) -> str:
     """The queue of one Docker host; any worker beside that engine polls it."""
     return host if host.startswith("host-") else f"host-{host}"
+
+
+def holder_queue(holder: str) -> str:
+    """The queue of one worker process: for what goes on in a session that it has open."""
+    return f"holder-{holder}"

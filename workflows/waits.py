@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutType
+from temporalio.exceptions import TimeoutError as TimedOut
 
 from workflows import options
 
@@ -35,6 +36,12 @@ def history_is_long() -> bool:
         or info.get_current_history_length() >= options.HISTORY_EVENTS
         or info.get_current_history_size() >= options.HISTORY_BYTES
     )
+
+
+def was_taken(error: ActivityError) -> bool:
+    """False where nobody polled its queue in time."""
+    cause = error.cause
+    return not (isinstance(cause, TimedOut) and cause.type is TimeoutType.SCHEDULE_TO_START)
 
 
 def why(error: ActivityError) -> tuple[str, str]:

@@ -49,6 +49,11 @@ class Servers:
         self._opening = asyncio.Lock()
         logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs what servers send
 
+    @property
+    def declared(self) -> bool:
+        """Whether there is any server."""
+        return bool(self._entries)
+
     def entry(self, name: str) -> McpServerEntry:
         found = self._entries.get(name)
         if found is None:

@@ -31,7 +31,7 @@ def test_a_story_reads_nothing_that_differs_when_it_is_told_again(path: Path) ->
     assert not any(word in path.read_text() for word in ("datetime.now", "utcnow", "today()"))
 
 
-@pytest.mark.parametrize("limits", [options.WORK, options.MODEL, options.TOOL])
+@pytest.mark.parametrize("limits", [options.WORK, options.MODEL, options.TOOL, options.HELD])
 def test_long_work_beats_and_is_cancelled_only_with_its_end(limits: options.Options) -> None:
     assert limits.get("heartbeat_timeout") == timedelta(seconds=10)
     assert limits.get("cancellation_type") is not None
