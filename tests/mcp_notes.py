@@ -1,14 +1,18 @@
-"""A folder as resources: `python -m tests.mcp_notes FOLDER` is an MCP server, and prints its port."""
+"""A folder as resources: `python -m tests.mcp_notes FOLDER` is an MCP server, and prints its port. Before it
+gives one with `locked` in its name it asks who you are."""
 
 import asyncio
 import logging
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import mcp_types as types
 import uvicorn
-from mcp.server import Server
+from mcp.server import Server, ServerRequestContext
+
+from tests.mcp_server import WHO
 
 
 def main() -> None:
@@ -24,7 +28,14 @@ def main() -> None:
             resources=[types.Resource(uri=f"note://{name}", name=name) for name in names]
         )
 
-    async def read(_: object, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    async def read(
+        context: ServerRequestContext[Any], params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult | types.InputRequiredResult:
+        if "locked" in str(params.uri):
+            if context.protocol_version < "2026":
+                await context.session.elicit_form("Who are you?", WHO, context.request_id)
+            form = types.ElicitRequestFormParams(message="Who are you?", requested_schema=WHO)
+            return types.InputRequiredResult(input_requests={"who": types.ElicitRequest(params=form)})
         text = (folder / str(params.uri).removeprefix("note://")).read_text()
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=params.uri, text=text)])
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from protocol.ids import RunId
-from protocol.mcp import Said
+from protocol.mcp import Asks, Question, Said
 from protocol.noun import JSONObject
 from protocol.vault import VaultEntry
 from providers.mcp.servers import Servers
@@ -64,10 +64,13 @@ class ServerStore:
         connection = await self._servers.connection(self._run_id, self._server)
         return await connection.listing("resources")
 
-    async def text(self, address: str) -> str | None:
+    async def text(self, address: str) -> str | Question | None:
         connection = await self._servers.connection(self._run_id, self._server)
         seconds = self._servers.entry(self._server).timeout_ms / 1000
         said = await connection.call("resources", address, {}, key=address, seconds=seconds)
+        if isinstance(said, Asks):
+            await connection.drop(address)
+            return said.exchange.pending
         if not isinstance(said, Said) or said.is_error:
             return None
         parts = [block["resource"] for block in said.content if isinstance(block.get("resource"), dict)]

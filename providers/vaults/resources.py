@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from protocol.digest import digest_bytes
 from protocol.errors import InvalidRequest, NotFound, Refused, TooLarge
+from protocol.mcp import Question
 from protocol.noun import JSONObject
 from providers.vaults.folder import MAX_DEPTH, MAX_NOTE, Seen
 
@@ -28,8 +29,8 @@ class Store(Protocol):
         """The definitions of the resources, by address."""
         ...
 
-    async def text(self, address: str) -> str | None:
-        """None where the resource is no text, or is gone."""
+    async def text(self, address: str) -> str | Question | None:
+        """None where the resource is no text, or is gone; what the server asks before it gives it."""
         ...
 
 
@@ -39,13 +40,15 @@ class _Kept(NamedTuple):
 
 
 class ResourceNotes:
-    """A note's path is that of its address. Notes are read here and changed elsewhere."""
+    """A note's path is that of its address. Notes are read here and changed elsewhere; one that the server
+    asks a question about is none, and whoever wants it is told so."""
 
     def __init__(self, store: Store, suffixes: tuple[str, ...], fresh_s: float = FRESH_S) -> None:
         self._store = store
         self._fresh_s = fresh_s
         self._suffixes = suffixes
         self._notes: dict[str, _Kept] = {}
+        self._asking: dict[str, str] = {}
         self._stamps = itertools.count(1)
         self._taking = asyncio.Lock()
         self._taken = -fresh_s
@@ -61,13 +64,14 @@ class ResourceNotes:
                 )
             room = asyncio.Semaphore(AT_ONCE)
 
-            async def taken(path: str, address: str) -> tuple[str, bytes | None]:
+            async def taken(path: str, address: str) -> tuple[str, str | Question | None]:
                 async with room:
-                    text = await self._store.text(address)
-                    return path, None if text is None else text.encode()
+                    return path, await self._store.text(address)
 
             found = await asyncio.gather(*(taken(*one) for one in wanted.items()))
-            self._notes = self._changed({path: data for path, data in found if data is not None})
+            texts = {path: text.encode() for path, text in found if isinstance(text, str)}
+            self._notes = self._changed(texts)
+            self._asking = {path: text.message for path, text in found if isinstance(text, Question)}
             self._taken = time.monotonic()
 
     def walk(self) -> Iterator[Seen]:
@@ -77,6 +81,7 @@ class ResourceNotes:
     def read(self, path: str) -> bytes:
         kept = self._notes.get(path)
         if kept is None:
+            self._check_asking(path)
             if not is_plain(path):
                 raise InvalidRequest(
                     "vault.path_refused", f"{path[:200]!r} is no path of a note", param="note"
@@ -88,6 +93,17 @@ class ResourceNotes:
 
     def write(self, path: str, content: bytes, *, expected: str | None) -> None:
         raise Refused("vault.read_only", "a server's resources are read here, and changed by its own tools")
+
+    def _check_asking(self, path: str) -> None:
+        """Also by a name without its folder or its suffix: the index knows nothing of such a note."""
+        named = {path, *(path + suffix for suffix in self._suffixes)}
+        for one, message in self._asking.items():
+            if named & {one, one.rpartition("/")[2]}:
+                raise Refused(
+                    "vault.asks",
+                    f"before it gives {one!r} the server asks {message[:500]!r}, which no vault can answer: "
+                    "a run that is granted the resource by itself can",
+                )
 
     def _changed(self, found: dict[str, bytes]) -> dict[str, _Kept]:
         if sum(map(len, found.values())) > MOST_BYTES:

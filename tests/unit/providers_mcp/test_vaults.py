@@ -1,6 +1,9 @@
 """Vaults behind an MCP server: its text resources, listed, read, searched and followed as notes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -25,20 +28,30 @@ NOTES = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def vaults(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vaults]:
-    folder = tmp_path_factory.mktemp("vaults")
+class House(NamedTuple):
+    vaults: Vaults
+    servers: Servers
+
+
+@asynccontextmanager
+async def served(folder: Path, notes: dict[str, str], **fields: str) -> AsyncGenerator[House]:
     store = folder / "store"
-    for name, text in NOTES.items():
+    for name, text in notes.items():
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text(text)
     with peer("tests.mcp_notes", store) as server:
-        servers = Servers({"store": server.entry()}, lambda ref: "")
+        servers = Servers({"store": server.entry(**fields)}, lambda ref: "")
         entries = {"notes": VaultEntry(kind="obsidian", server="store")}
         try:
-            yield Vaults(entries, folder, folder, servers)
+            yield House(Vaults(entries, folder, folder, servers), servers)
         finally:
             await servers.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vaults(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vaults]:
+    async with served(tmp_path_factory.mktemp("vaults"), NOTES) as house:
+        yield house.vaults
 
 
 async def paths(vault: Vault) -> list[str]:
@@ -80,6 +93,22 @@ async def test_each_run_reads_for_itself(vaults: Vaults) -> None:
     one, other = vaults.opened(RUN, "notes"), vaults.opened(RunId("run_two"), "notes")
     assert one is not other
     assert one is vaults.opened(RUN, "notes")
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_a_note_that_the_server_asks_about_is_refused_and_nothing_waits(
+    tmp_path: Path, version: str
+) -> None:
+    notes = {"Home.md": "# Home\n", "work/locked.md": "not shown"}
+    async with served(tmp_path, notes, protocol_version=version) as house:
+        vault = house.vaults.opened(RUN, "notes")
+        assert await paths(vault) == ["Home.md"]
+        for name in ("work/locked.md", "locked"):
+            with pytest.raises(Fault) as refused:
+                await vault.read(name)
+            assert refused.value.code == "vault.asks"
+            assert "'Who are you?'" in refused.value.message
+        assert house.servers.parked == ()
 
 
 class Changing:
