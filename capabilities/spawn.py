@@ -15,8 +15,8 @@ from protocol.tool import ToolDefinition
 SPAWN = "spawn"
 
 _COUNTED: dict[str, str] = {
-    "max_turns": "At most so many model turns.",
-    "max_tool_calls": "At most so many tool calls.",
+    "max_turns": "At most so many model turns, those of its own subruns included.",
+    "max_tool_calls": "At most so many tool calls, those of its own subruns included.",
     "max_tokens": "At most so many tokens, its own subruns included.",
     "timeout_ms": "At most so many milliseconds of work.",
 }

@@ -3,17 +3,20 @@
 Whoever stops a run's subruns, or tells its parent, holds the locks of these as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from protocol.event import SubrunCompleted, SubrunStarted
-from protocol.ids import CheckpointId, RunId
+from protocol.ids import CallId, CheckpointId, RunId
 from protocol.inbox import Cancel, SubrunEnded, SubrunWaits
+from protocol.run import Limits
 from protocol.tool import ToolExecution
-from records import effects, inbox, run_end, runs, taints
+from records import effects, inbox, run_end, runs, spending, taints
 from records.run_record import RunRecord
+from records.tables import calls
 from records.tables import runs as table
+from records.tree import tree
 from records.tx import Tx
 
 _OF = select(table.c.id).where(table.c.parent_run_id == bindparam("of"))
@@ -60,6 +63,32 @@ def tell_waiting(tx: Tx, parent: RunId, child: RunId, asked: Sequence[Checkpoint
 def open_children(connection: Connection, run_id: RunId) -> list[RunId]:
     """Those that have not ended, oldest first."""
     return list(connection.execute(_OPEN, {"of": run_id}).scalars())
+
+
+def are_turns_used(connection: Connection, record: RunRecord, but: CallId) -> bool:
+    """Whether a run and all below it have had as many turns as it may, or as one above it may; `but` is the
+    call that would be the next."""
+    for run_id, limits in _line(connection, record):
+        taken = select(func.count()).where(calls.c.run_id.in_(tree(run_id)), calls.c.id != but)
+        if limits.max_turns and connection.execute(taken).scalar_one() >= limits.max_turns:
+            return True
+    return False
+
+
+def are_tools_passed(connection: Connection, record: RunRecord) -> bool:
+    """Whether a run and all below it have asked for more tool calls than it may make, or than one above it
+    may."""
+    for run_id, limits in _line(connection, record):
+        asked = select(func.sum(table.c.tool_count)).where(table.c.id.in_(tree(run_id)))
+        if limits.max_tool_calls and connection.execute(asked).scalar_one() > limits.max_tool_calls:
+            return True
+    return False
+
+
+def _line(connection: Connection, record: RunRecord) -> Iterator[tuple[RunId, Limits]]:
+    """A run and those above it, with their limits as they are now."""
+    for run_id in (record.run.id, *reversed(record.run.ancestor_run_ids)):
+        yield run_id, spending.limits_of(connection, run_id)
 
 
 def has_children(connection: Connection, run_id: RunId) -> bool:

@@ -14,8 +14,8 @@ from records.tx import Tx
 from worker.results import synthesize
 
 WHY = {
-    "max_turns": "the run's limit of turns was reached",
-    "max_tool_calls": "the run's limit of tool calls would be passed",
+    "max_turns": "the limit of turns was reached, of the run or of one above it",
+    "max_tool_calls": "the limit of tool calls would be passed, of the run or of one above it",
     "max_tokens": "the run's token budget was passed",
     "max_cost": "the run's cost budget was passed",
     "timeout": "the run's time limit passed",

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from temporalio import activity
 
 from capabilities.budget import Busy
+from capabilities.spawn import SPAWN
 from harness import context
 from harness.state import Ending, PendingCall
 from protocol.block import ToolCallBlock
@@ -22,7 +23,7 @@ from protocol.ids import BlockId, CallId, ToolExecutionId, derived
 from protocol.model import Finish, ModelRequest, StreamError
 from protocol.tool import ToolDefinition
 from providers.registry import Registry, Resolved
-from records import blocks, calls, runs, spending, steps, tool_executions
+from records import blocks, calls, runs, spending, steps, subruns, tool_executions
 from records.database import Database
 from records.run_record import RunRecord
 from records.traces import span
@@ -104,7 +105,7 @@ class ModelCalls(ports.ModelCalls):
         governed = await self._budgets.governing(known, call_id, resolved)
         opened = await self._begin(known, turn, call_id, resolved, governed)
         if opened is None:
-            return await self._database.read(lambda connection: _committed(connection, turn, call_id))
+            return await self._database.read(lambda connection: _committed(connection, known, turn, call_id))
         if not isinstance(opened, Begun):
             return opened
         attempt = opened.attempt
@@ -230,7 +231,7 @@ class ModelCalls(ports.ModelCalls):
         finish = answer.ending
         assert isinstance(finish, Finish)
 
-        def unit(tx: Tx) -> tuple[PendingCall, ...] | None:
+        def unit(tx: Tx) -> tuple[PendingCall, ...] | TurnOver | None:
             result = calls.CallResult(
                 usage=finish.usage,
                 cost_usd=finish.cost_usd,
@@ -261,12 +262,14 @@ class ModelCalls(ports.ModelCalls):
                 steps.set_tools(tx, turn.run_id, turn.step, len(pending))
             else:
                 steps.complete(tx, turn.run_id, turn.step)
-            return pending
+            return (_too_many(tx.connection, record, tools) if pending else None) or pending
 
         pending = await self._writer.commit(unit, runs=[turn.run_id])
         self._failpoints.reach("before_completion", "call_model")
         if pending is None:
             return TurnStopped()
+        if isinstance(pending, TurnOver):
+            return pending
         return TurnDone(
             calls=pending,
             tokens=finish.usage.total,
@@ -312,12 +315,21 @@ def _open(tx: Tx, record: RunRecord, turn: ModelTurn, call_id: CallId, resolved:
     return calls.start_attempt(tx, call_id)
 
 
-def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> TurnResult:
+def _too_many(connection: Connection, record: RunRecord, tools: dict[str, ToolDefinition]) -> TurnOver | None:
+    """The end of a run whose tree asks for more tool calls than it may make; where there is no tree, the
+    story itself counts."""
+    in_tree = record.run.parent_run_id is not None or SPAWN in tools
+    if in_tree and subruns.are_tools_passed(connection, record):
+        return TurnOver(ending=Ending(status="completed", stop_reason="max_tool_calls"))
+    return None
+
+
+def _committed(connection: Connection, known: KnownRun, turn: ModelTurn, call_id: CallId) -> TurnResult:
     """What a former try committed and died before it could report."""
     call = calls.load(connection, call_id)
     if call is None or call.status != "completed" or call.usage is None:
         return TurnStopped()
-    pending = (
+    pending = tuple(
         PendingCall(
             tool_execution_id=execution.id,
             source=execution.source,
@@ -326,8 +338,9 @@ def _committed(connection: Connection, turn: ModelTurn, call_id: CallId) -> Turn
         )
         for execution in tool_executions.list_executions(connection, turn.run_id, step=turn.step)
     )
-    return TurnDone(
-        calls=tuple(pending),
+    over = _too_many(connection, known.record, known.tools) if pending else None
+    return over or TurnDone(
+        calls=pending,
         tokens=call.usage.total,
         cost_usd=call.cost_usd or 0.0,
         finish=_FINISHES.get(call.stop_reason or "", "end"),

@@ -39,11 +39,13 @@ AGAIN_S = 0.2
 
 @dataclass(frozen=True)
 class Governed:
-    """What limits a run's calls, and who pays."""
+    """What limits a run's calls, and who pays; `in_tree` where what it takes is counted above it, or what is
+    taken below it counts here."""
 
     budgets: tuple[Budget, ...]
     payer: Payer
     limits: Limits
+    in_tree: bool
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,10 @@ class Spending:
                 actor=actor,
                 labels=taints.of_history(connection, record.history),
             )
-            limited = found or limits.max_tokens or limits.max_cost_usd or _in_tree(connection, record)
+            in_tree = record.run.parent_run_id is not None or subruns.has_children(connection, record.run.id)
+            limited = found or limits.max_tokens or limits.max_cost_usd or in_tree
             payer = Payer(run_id=next(iter(record.run.ancestor_run_ids), record.run.id), actor_id=actor)
-            return Governed(tuple(found), payer, limits) if limited else None, question
+            return Governed(tuple(found), payer, limits, in_tree) if limited else None, question
 
         governed, question = await self._database.read(query)
         if known.snapshot.document.model is not None:  # else it is older than the question
@@ -97,7 +100,10 @@ class Spending:
         spending.charge(tx, run_id)
         chosen: list[Account] = []
         outputs: list[Fits] = []
-        for alternatives in self._accounts(tx, record, governed):
+        limiting = self._accounts(tx, record, governed)
+        if governed.in_tree and subruns.are_turns_used(tx.connection, record, call_id):
+            return TurnOver(ending=Ending(status="completed", stop_reason="max_turns"))
+        for alternatives in limiting:
             account, answer = _first(estimate, alternatives)
             if isinstance(answer, Exceeded):
                 refused = self._exceeded(tx, record, call_id, account, answer, estimate)
@@ -232,11 +238,6 @@ def check_price(governed: Governed, resolved: Resolved) -> None:
     if counting:
         message = f"{counting[0]} counts US dollars, and {resolved.name} has no known price"
         raise Refused("model.unpriced", message)
-
-
-def _in_tree(connection: Connection, record: RunRecord) -> bool:
-    """Whether what the run takes is counted above it, or what is taken below it counts here."""
-    return record.run.parent_run_id is not None or subruns.has_children(connection, record.run.id)
 
 
 def _first(estimate: Estimate, alternatives: Sequence[Account]) -> tuple[Account, Fits | Busy | Exceeded]:

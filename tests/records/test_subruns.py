@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from cli.reconcile import records as reconcile
-from protocol.ids import RunId, ToolExecutionId
+from protocol.ids import CallId, RunId, ToolExecutionId
 from protocol.inbox import Cancel, SubrunEnded
-from protocol.run import RunStatus
-from records import boxes, checkpoints, effects, inbox, runs, subruns, taints, tool_executions
+from protocol.run import Limits, RunStatus
+from records import boxes, calls, checkpoints, effects, inbox, runs, subruns, taints, tool_executions
 from records.effects import Intent
 from records.paging import PageRequest
 from records.run_end import RunOutcome, end
@@ -124,6 +126,47 @@ async def test_a_tree_holds_a_run_and_all_below_it(world: World) -> None:
     page = PageRequest(order="asc")
     listed = await world.read(lambda c: runs.list_runs(c, world.tenant, page, parent_run_id=root))
     assert [run.id for run in listed.items] == [one, two]
+
+
+async def test_turns_and_tool_calls_count_for_every_run_above(world: World) -> None:
+    root = await world.run()
+    one, two = await spawned(world, root), await spawned(world, root, number=1)
+
+    async def limited(**most: int) -> list[tuple[bool, bool]]:
+        await world.commit(lambda tx: runs.set_limits(tx, root, Limits.model_validate(most)), root)
+        records = [await world.record(run) for run in (root, one, two)]
+
+        def query(connection: Connection) -> list[tuple[bool, bool]]:
+            return [
+                (
+                    subruns.are_turns_used(connection, record, CallId("call_1")),
+                    subruns.are_tools_passed(connection, record),
+                )
+                for record in records
+            ]
+
+        return await world.read(query)
+
+    for number, run in enumerate((root, one, two)):
+        record = await world.record(run)
+        new = calls.NewCall(
+            id=CallId(f"call_{number}"),
+            tenant=world.tenant,
+            session_id=record.run.session_id,
+            run_id=run,
+            step=1,
+            model="m",
+            resolved_model="m",
+        )
+
+        def unit(tx: Tx, new: calls.NewCall = new, run: RunId = run) -> None:
+            assert calls.create(tx, new)
+            runs.advance(tx, run, runs.Progress(tools=2))
+
+        await world.commit(unit, run)
+    assert await limited(max_turns=3, max_tool_calls=6) == [(False, False)] * 3
+    assert await limited(max_turns=2, max_tool_calls=5) == [(True, True)] * 3
+    assert await limited(max_turns=0, max_tool_calls=0) == [(False, False)] * 3
 
 
 async def test_the_queue_of_a_run_holds_what_its_subruns_ask(world: World) -> None:

@@ -330,6 +330,36 @@ async def test_a_tree_never_takes_more_than_its_root_may(stack: Stack) -> None:
     assert (account.spent.tokens, account.held) == (sum(took), Amount())
 
 
+async def test_a_tree_has_no_more_turns_than_its_root_may(stack: Stack) -> None:
+    root = await stack.create("pays", capabilities=[SPAWN, READ], limits={"max_turns": 5})
+    told = await stack.ended(root)
+    below = await child(stack, root)
+    assert ending(told) == ending(await stack.events(below)) == ("run.completed", "max_turns")
+    assert [(await run_of(stack, run)).step_count for run in (root, below)] == [1, 4]
+
+
+async def test_a_tree_makes_no_more_tool_calls_than_its_root_may(stack: Stack) -> None:
+    root = await stack.create("pays", capabilities=[SPAWN, READ], limits={"max_tool_calls": 4})
+    told = await stack.ended(root)
+    below = await stack.events(await child(stack, root))
+    assert ending(told) == ("run.completed", "end_turn")
+    assert ending(below) == ("run.completed", "max_tool_calls")
+    assert len(stack.counted(below)) == 3
+
+
+async def test_a_worker_that_dies_with_a_batch_too_many_carries_none_of_it_out(stack: Stack) -> None:
+    asking = [SPAWN | {"approval": "ask"}, ASKING]
+    root = await stack.create("level two", capabilities=asking, limits={"max_tool_calls": 1})
+    asked = await stack.checkpoint(root)
+    stack.arm("before_completion", "call_model")
+    await stack.decide(asked, "approve")
+    await until(lambda: stack.workers[-1].ended, 60, f"the worker does not die\n{stack.logs()}")
+    await stack.start_worker()
+    below = await child(stack, root)
+    assert ending(await stack.ended(root)) == ("run.completed", "end_turn")
+    assert ending(await stack.events(below)) == ("run.completed", "max_tool_calls")
+
+
 async def test_a_subrun_asks_before_it_passes_the_limits_above_it(stack: Stack) -> None:
     limits = {"max_tokens": 1_500, "on_exceed": "ask"}
     root = await stack.create("pays", model="p", capabilities=[SPAWN, READ], limits=limits)
