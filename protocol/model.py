@@ -97,6 +97,7 @@ class TextEnd(Noun):
     type: Literal["text_end"] = "text_end"
     block: int
     text: str
+    opaque: tuple[Opaque, ...] = ()
     truncated: bool = False
 
 

@@ -14,6 +14,7 @@ from protocol.model import (
     ReasoningDelta,
     ReasoningEnd,
     RefusalDelta,
+    ServerToolEnd,
     StreamError,
     TextDelta,
     TextEnd,
@@ -34,6 +35,7 @@ Kind = Literal["response", "thinking"]
 
 class TextOf(Noun):
     text: str
+    opaque: tuple[Opaque, ...] = ()
 
 
 class ThinkingOf(Noun):
@@ -161,12 +163,15 @@ async def collect(stream: AsyncIterator[ModelEvent], deltas: Deltas) -> Answer:
             case ReasoningDelta(block=block, text=text):
                 first = first or time.monotonic()
                 await deltas.add("thinking", block, text)
-            case TextEnd(block=block, text=text):
-                if text:
-                    parts[block] = TextOf(text=text)
+            case TextEnd(block=block, text=text, opaque=opaque):
+                if text or opaque:
+                    parts[block] = TextOf(text=text, opaque=opaque)
             case ReasoningEnd(block=block, text=text, opaque=opaque):
                 if text or opaque:
                     parts[block] = ThinkingOf(text=text, opaque=opaque)
+            case ServerToolEnd(block=block, opaque=opaque):
+                if opaque:
+                    parts[block] = ThinkingOf(text="", opaque=opaque)
             case ToolCallEnd(block=block):
                 first = first or time.monotonic()
                 parts[block] = CallPart(end=event)
@@ -205,8 +210,8 @@ def blocks_of(answer: Answer, run: Run, call_id: CallId, at: Moment) -> list[Blo
             "created_at": at,
         }
         match part:
-            case TextOf(text=text):
-                made.append(ResponseBlock(**common, content=(TextPart(text=text),)))
+            case TextOf(text=text, opaque=opaque):
+                made.append(ResponseBlock(**common, content=(TextPart(text=text),), opaque=opaque))
             case ThinkingOf(text=text, opaque=opaque):
                 made.append(ThinkingBlock(**common, content=(TextPart(text=text),), opaque=opaque))
             case CallPart(end=end):
