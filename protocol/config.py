@@ -12,6 +12,7 @@ from protocol.label import Label, LabelKey
 from protocol.mcp import McpServerEntry, ServerName
 from protocol.memory import MemoryEntry
 from protocol.noun import JSONObject, Noun
+from protocol.preset import PRESETS, PresetName
 from protocol.safety import SafetyProfile
 from protocol.secret import SecretRef
 from protocol.subrun import SubrunsEntry
@@ -26,7 +27,10 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 
 
 class ProviderEntry(Noun):
-    """One model backend: docs/providers.md. `scripted` reads its turns from `script`: docs/scripted.md."""
+    """One model backend: docs/providers.md. `scripted` reads its turns from `script`: docs/scripted.md.
+
+    A `preset` says what the entry does not say itself; fields of the wire in `omit` are never sent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
 
@@ -44,6 +48,18 @@ class ProviderEntry(Noun):
     max_output_tokens: Annotated[int, Field(ge=1)] = 16_384
     prices: dict[str, "Price"] = {}
     script: str | None = None
+    preset: PresetName | None = None
+    omit: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _of_preset(self) -> "ProviderEntry":
+        """What the file says stands before what the preset says."""
+        if self.preset is None:
+            return self
+        says = PRESETS[self.preset]._asdict().items()
+        return self.model_copy(
+            update={name: value for name, value in says if name not in self.model_fields_set}
+        )
 
 
 class Price(Noun):

@@ -14,7 +14,7 @@ from providers.prices import Prices
 from providers.provider import Provider
 from providers.script import read_script
 from providers.scripted import ScriptedProvider
-from providers.upstream import Dialect, Upstream
+from providers.upstream import Dialect, Upstream, is_own
 
 _CAPABILITIES: dict[str, JSONObject] = {
     "openai-compatible": {
@@ -133,14 +133,14 @@ class Registry:
             return ScriptedProvider(script, prices=_prices(entry), timeout_s=entry.timeout_ms / 1000)
         place = f"providers.{name}"
         key = entry.api_key_ref
-        if entry.base_url is None or key is None:
+        if entry.base_url is None or (key is None and not is_own(entry)):
             missing = "baseURL" if entry.base_url is None else "apiKeyRef"
             raise _invalid(f"{place}.{missing}", f"a provider that speaks {entry.protocol} needs it")
         dialect = _DIALECTS.get((entry.protocol, entry.api_shape))
         if dialect is None:
             raise _invalid(f"{place}.apiShape", f"{entry.protocol} does not speak {entry.api_shape!r}")
         spoken = dialect(entry, place=place, prices=_prices(entry))
-        return Upstream(spoken, entry, lambda: self._resolve_secret(key))
+        return Upstream(spoken, entry, lambda: self._resolve_secret(key) if key else "none")
 
 
 def _resolved(name: str, entry: ProviderEntry, model: str, provider: Provider) -> Resolved:

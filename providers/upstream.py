@@ -75,7 +75,7 @@ class Upstream:
     ) -> None:
         self._dialect = dialect
         self._key = key
-        self._host = host_of(entry)
+        self._own = is_own(entry)
         self._patience = patience or Patience(total=entry.timeout_ms / 1000)
         self._opened: httpx2.AsyncClient | None = None
 
@@ -146,13 +146,18 @@ class Upstream:
                 timeout=httpx2.Timeout(None, connect=self._patience.connect, write=self._patience.idle),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30),
                 follow_redirects=False,
-                trust_env=self._host not in _OWN_HOSTS,
+                trust_env=not self._own,
             )
         return self._opened
 
 
 def host_of(entry: ProviderEntry) -> str:
     return urlsplit(entry.base_url or "").hostname or ""
+
+
+def is_own(entry: ProviderEntry) -> bool:
+    """Whether the backend runs on this very machine: no proxy stands before it, and it may want no key."""
+    return host_of(entry) in _OWN_HOSTS
 
 
 def provenance_of(dialect: str, entry: ProviderEntry, model: str) -> Provenance:

@@ -24,7 +24,13 @@ class ChatCompletions:
 
     def write(self, request: ModelRequest, key: str, attempt: int, scrubber: Scrubber) -> Sending:
         provenance = provenance_of("chat", self._entry, request.model)
-        body = body_of(request, self._params, token_field=self._entry.max_tokens_field, provenance=provenance)
+        body = body_of(
+            request,
+            self._params,
+            token_field=self._entry.max_tokens_field,
+            provenance=provenance,
+            omit=self._entry.omit,
+        )
         answer = ChatAnswer(
             body,
             provenance=provenance,

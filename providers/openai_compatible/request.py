@@ -1,6 +1,6 @@
 """A model request as the body of a Chat Completions call, the same bytes each time it is written."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +32,12 @@ class Body:
 
 
 def body_of(
-    request: ModelRequest, params: DefaultParams, *, token_field: TokenField, provenance: Provenance
+    request: ModelRequest,
+    params: DefaultParams,
+    *,
+    token_field: TokenField,
+    provenance: Provenance,
+    omit: Collection[str] = (),
 ) -> Body:
     """Everything that stays comes first, the messages last: two turns of a session share a long prefix."""
     if params.system_message_mode == "remove" and request.instructions:
@@ -54,6 +59,8 @@ def body_of(
         wire["response_format"] = _response_format(request.json_schema, params)
     _add_tools(wire, request, called)
     wire["messages"] = history.wire
+    for name in omit:
+        wire.pop(name, None)
     return Body(
         content=orjson.dumps(wire),
         aliases=Aliases(names),

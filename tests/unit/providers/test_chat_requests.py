@@ -22,7 +22,7 @@ from protocol.block import (
     VideoPart,
 )
 from protocol.ids import fresh
-from protocol.model import ModelRequest
+from protocol.model import CallParams, ModelRequest, ToolChoice
 from tests.conformance.provider_suite import AT, request, said
 from tests.unit.providers.chat import DONE, KEY, ask, chunk
 from tests.unit.providers.loopback import Asked, Backend
@@ -295,3 +295,29 @@ async def test_an_output_schema_is_strict_where_it_can_be(
 async def test_the_operation_is_appended_to_the_base_url(backend: Backend, suffix: str, path: str) -> None:
     asked = await sent(backend, request(said("go")), base_url=backend.url + suffix)
     assert asked.path == path
+
+
+async def test_what_a_call_sets_itself_stands_before_the_defaults_of_its_entry(backend: Backend) -> None:
+    params = CallParams(temperature=0.5, stop=("END",), reasoning_effort="low", end_user="u1")
+    asked = request(said("go")).model_copy(
+        update={"params": params, "tool_choice": ToolChoice(mode="required", names=("bash",))}
+    )
+    body = (await sent(backend, asked, default_params={"temperature": 1.0, "topP": 0.9})).body
+    told = {name: body[name] for name in ("temperature", "top_p", "stop", "reasoning_effort", "user")}
+    assert told == {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "reasoning_effort": "low",
+        "user": "u1",
+    }
+    assert (body["tool_choice"], [tool["function"]["name"] for tool in body["tools"]]) == (
+        "required",
+        ["bash"],
+    )
+
+
+async def test_fields_that_a_backend_refuses_are_left_out(backend: Backend) -> None:
+    asked = request(said("go")).model_copy(update={"cache_key": "sess_1"})
+    body = (await sent(backend, asked, omit=("prompt_cache_key", "stream_options"))).body
+    assert not {"prompt_cache_key", "stream_options"} & set(body)

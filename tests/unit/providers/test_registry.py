@@ -1,13 +1,16 @@
 """Names of models, and what a configuration is refused for."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import pytest
 
 from protocol.config import Config
+from protocol.config_text import parse_config
 from protocol.errors import InvalidRequest
 from protocol.noun import JSONObject
+from protocol.preset import PRESETS, PresetName
 from protocol.secret import SecretRef
 from protocol.strict import validate
 from providers.registry import Registry
@@ -130,7 +133,11 @@ def test_a_listed_model_of_a_backend_brings_its_price_and_window(folder: Path) -
     [
         ({"apiShape": "responses"}, "provider.invalid_entry", "providers.b.apiShape"),
         ({"baseURL": None}, "provider.invalid_entry", "providers.b.baseURL"),
-        ({"apiKeyRef": None}, "provider.invalid_entry", "providers.b.apiKeyRef"),
+        (
+            {"apiKeyRef": None, "baseURL": "https://h/v1"},
+            "provider.invalid_entry",
+            "providers.b.apiKeyRef",
+        ),
         ({"baseURL": "http://me:secret@h/v1"}, "provider.invalid_entry", "providers.b.baseURL"),
         ({"baseURL": "http://h:99999/v1"}, "provider.invalid_entry", "providers.b.baseURL"),
         ({"defaultParams": {"warmth": 1}}, "provider.param_unknown", "providers.b.defaultParams.warmth"),
@@ -154,3 +161,29 @@ def test_a_scripted_model_has_its_own_price_or_none(folder: Path) -> None:
     registry = load(folder, providers={"one": entry})
     assert registry.resolve("m1").priced
     assert not registry.resolve("gpt-4o").priced
+
+
+@pytest.mark.parametrize("preset", get_args(PresetName))
+def test_a_preset_is_all_that_a_backend_needs_besides_its_models(folder: Path, preset: PresetName) -> None:
+    registry = load(
+        folder, providers={"b": {"protocol": "openai-compatible", "preset": preset, "models": ["m1"]}}
+    )
+    assert registry.resolve("m1").host == urlsplit(PRESETS[preset].base_url).hostname
+
+
+def test_what_an_entry_says_itself_stands_before_its_preset(folder: Path) -> None:
+    own: JSONObject = {
+        "protocol": "openai-compatible",
+        "preset": "vllm",
+        "baseURL": "http://127.0.0.2:1/v1",
+        "models": ["m1"],
+    }
+    with pytest.raises(InvalidRequest) as refused:  # not this machine's own name: it needs a key
+        load(folder, providers={"b": own})
+    assert refused.value.param == "providers.b.apiKeyRef"
+
+
+def test_an_unknown_preset_is_refused_with_its_place() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_config('[providers.b]\npreset = "grok"\nprotocol = "openai-compatible"\nmodels = ["m"]\n')
+    assert (refused.value.param, "line 2" in refused.value.message) == ("providers.b.preset", True)
