@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from capabilities.egress import placeholder
 from protocol.checkpoint import Checkpoint, Required
 from protocol.digest import digest_bytes
 from protocol.ids import PrincipalId, RunId
@@ -55,7 +56,8 @@ class Office:
         return answer.status_code, answer.json()["error"]["code"]
 
 
-async def test_twelve_who_may_not_agree_are_refused(home: House) -> None:
+async def test_thirteen_who_may_not_agree_are_refused(home: House) -> None:
+    """APR-06; what is another project's is not there, and what a box holds is no key at all."""
     office = Office(home)
     asked = await office.open()
     own = (403, "checkpoint.is_requester")
@@ -83,6 +85,7 @@ async def test_twelve_who_may_not_agree_are_refused(home: House) -> None:
         (await office.tried(ex), role),
         (await office.tried(stranger), foreign),
         (await office.tried_in_a_list(stranger), foreign),
+        (await office.tried(placeholder(asked.run_id, "house")), (401, "auth.invalid_key")),
     ]
     assert [got for got, _ in tries] == [expected for _, expected in tries]
     found = await home.gateway.database.read(lambda c: checkpoints.load(c, asked.id))
@@ -90,10 +93,11 @@ async def test_twelve_who_may_not_agree_are_refused(home: House) -> None:
     approver = await home.key("decide", roles=("release",))
     assert (await office.tried(approver))[0] == 200
     assert await office.tried(office.token, {}, "revoke") == own
-    assert len(tries) + 1 == 12
+    assert len(tries) + 1 == 13
 
 
 async def test_a_decision_says_who_how_when_and_over_what(home: House) -> None:
+    """APR-12."""
     office = Office(home)
     asked = await office.open()
     before = datetime.now(UTC) - timedelta(seconds=1)
