@@ -6,11 +6,14 @@ from typing import Literal
 
 from protocol.block import ArgumentsState, Opaque
 from protocol.model import (
+    Media,
     ModelEvent,
     ReasoningDelta,
     ReasoningEnd,
     ReasoningStart,
     RefusalDelta,
+    ServerToolEnd,
+    ServerToolStart,
     TextDelta,
     TextEnd,
     TextStart,
@@ -45,16 +48,33 @@ class OpenCall:
         return "".join(self.fragments)
 
 
+@dataclass(frozen=True)
+class OpenServerTool:
+    """A tool of the vendor's own that runs."""
+
+    block: int
+    call_id: str
+    name: str
+
+
 class Assembly:
     """Turns fragments into block events; at most one prose block is open, any number of tool calls.
 
-    `seal` gives the opaque state of the reasoning block that ends.
+    `seal` gives the opaque state of the reasoning block that ends, `seal_text` that of the text block.
+    `text_block` is the newest text block, whether or not it is still open.
     """
 
-    def __init__(self, seal: Callable[[], tuple[Opaque, ...]] = tuple) -> None:
+    def __init__(
+        self,
+        seal: Callable[[], tuple[Opaque, ...]] = tuple,
+        seal_text: Callable[[], tuple[Opaque, ...]] = tuple,
+    ) -> None:
         self._seal = seal
+        self._seal_text = seal_text
         self.delivered = False
         self.calls: list[OpenCall] = []
+        self.server_tools: list[OpenServerTool] = []
+        self.text_block: int | None = None
         self._blocks = 0
         self._prose: Prose | None = None
         self._refusal: int | None = None
@@ -65,9 +85,11 @@ class Assembly:
         if prose is None or prose.kind != "text":
             out += self.end_prose()
             prose = self._prose = Prose("text", self._take())
+            self.text_block = prose.block
             out.append(TextStart(block=prose.block))
-        prose.fragments.append(fragment)
-        out.append(TextDelta(block=prose.block, text=fragment))
+        if fragment:
+            prose.fragments.append(fragment)
+            out.append(TextDelta(block=prose.block, text=fragment))
         return out
 
     def reasoning(self, fragment: str, *, hidden: bool = False) -> list[ModelEvent]:
@@ -97,7 +119,11 @@ class Assembly:
             return []
         text = "".join(prose.fragments)
         if prose.kind == "text":
-            return [TextEnd(block=prose.block, text=text, truncated=truncated)]
+            sealed = self._seal_text()
+            end = TextEnd(
+                block=prose.block, text=text, opaque=() if truncated else sealed, truncated=truncated
+            )
+            return [end]
         opaque = self._seal()
         return [
             ReasoningEnd(
@@ -125,7 +151,13 @@ class Assembly:
         call.fragments.append(fragment)
         return [ToolCallDelta(block=call.block, arguments=fragment)]
 
-    def end_call(self, call: OpenCall, arguments: JSONObject, state: ArgumentsState) -> list[ModelEvent]:
+    def end_call(
+        self,
+        call: OpenCall,
+        arguments: JSONObject,
+        state: ArgumentsState,
+        opaque: tuple[Opaque, ...] = (),
+    ) -> list[ModelEvent]:
         self.calls.remove(call)
         return [
             ToolCallEnd(
@@ -135,14 +167,43 @@ class Assembly:
                 arguments=arguments,
                 arguments_raw=call.raw,
                 arguments_state=state,
+                opaque=opaque,
             )
         ]
+
+    def start_server_tool(self, call_id: str, name: str) -> list[ModelEvent]:
+        """The started tool is the last of `server_tools`."""
+        out = self.end_prose()
+        tool = OpenServerTool(self._take(), call_id, name)
+        self.server_tools.append(tool)
+        out.append(ServerToolStart(block=tool.block, call_id=call_id, name=name))
+        return out
+
+    def end_server_tool(
+        self,
+        tool: OpenServerTool,
+        status: Literal["completed", "failed", "truncated"],
+        opaque: tuple[Opaque, ...] = (),
+    ) -> list[ModelEvent]:
+        self.server_tools.remove(tool)
+        return [
+            ServerToolEnd(
+                block=tool.block, call_id=tool.call_id, name=tool.name, status=status, opaque=opaque
+            )
+        ]
+
+    def media(self, media_type: str, data: str) -> list[ModelEvent]:
+        out = self.end_prose()
+        out.append(Media(block=self._take(), media_type=media_type, data=data))
+        return out
 
     def cut(self) -> list[ModelEvent]:
         """The stream died: whatever is open ends truncated."""
         out = self.end_prose(truncated=True)
         for call in tuple(self.calls):
             out += self.end_call(call, {}, "truncated")
+        for tool in tuple(self.server_tools):
+            out += self.end_server_tool(tool, "truncated")
         return out
 
     def _take(self) -> int:
