@@ -59,6 +59,28 @@ async def test_a_name_is_looked_up_once_for_each_connection_and_never_by_anybody
     assert world.looked_up == ["api.test"]
 
 
+async def test_a_connection_that_lies_idle_serves_the_next_reading_of_its_box(world: Outside) -> None:
+    rules = rule(world, methods=["GET", "POST"])
+    (_, client), (_, other) = await opened(world, rules), await opened(world, rules)
+    world.looked_up.clear()
+    port = world.upstream.port
+    for _ in range(3):
+        assert (await client.get("api.test", port, "/idle")).endswith(CANARY)
+    assert world.looked_up == ["api.test"]
+    assert (await client.get("api.test", port, "/idle", "Content-Length: 0", method="POST")).endswith(CANARY)
+    assert (await other.get("api.test", port, "/idle")).endswith(CANARY)
+    assert world.looked_up == ["api.test"] * 3
+
+
+async def test_a_connection_that_was_closed_while_it_lay_idle_is_dialled_anew(world: Outside) -> None:
+    _, client = await opened(world, rule(world))
+    world.upstream.hung_up.clear()
+    for _ in range(2):
+        assert (await client.get("api.test", world.upstream.port, "/last")).endswith(CANARY)
+        await world.upstream.hung_up.wait()
+    assert len(world.upstream.of("/last")) == 2
+
+
 async def test_what_may_change_something_is_in_the_receipt_before_it_leaves(world: Outside) -> None:
     run, client = await opened(world, rule(world, methods=["POST"]))
     await client.get("api.test", world.upstream.port, "/write", "Content-Length: 0", method="POST")

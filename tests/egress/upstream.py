@@ -31,6 +31,7 @@ class Upstream:
         self._authority = Authority.kept_in(folder / "outside-key.pem", "outside")
         self.ca.write_bytes(self._authority.pem)
         self.came: list[Came] = []
+        self.hung_up = asyncio.Event()
         self._servers: list[asyncio.Server] = []
 
     async def __aenter__(self) -> Self:
@@ -68,12 +69,15 @@ class Upstream:
                     Came(headers.get("host", ""), request.method.decode(), target, headers, body)
                 )
                 await self._answer(wire, target, headers)
+                if target == "/last":
+                    return
                 if not wire.again():
                     return
         except (OSError, h11.ProtocolError):
             return
         finally:
             writer.close()
+            self.hung_up.set()
 
     async def _answer(self, wire: Wire, target: str, headers: dict[str, str]) -> None:
         status, more, body = 200, [], CANARY

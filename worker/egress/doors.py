@@ -58,6 +58,7 @@ class Door:
         for visit in leaving:
             visit.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)
+        self._terms.spare.close()
 
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.shut or len(self._visits) >= VISITS:

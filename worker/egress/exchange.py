@@ -4,19 +4,8 @@ import h11
 
 from protocol.errors import Refused
 from worker.egress.message import Message, answered
-from worker.egress.streams import Plain, Wire
-
-
-class Upstream:
-    """A connection to a host, kept as long as that of the box; `used` after its first exchange."""
-
-    def __init__(self, key: tuple[str, str, int], stream: Plain) -> None:
-        self.key = key
-        self.wire = Wire(stream, h11.CLIENT)
-        self.used = False
-
-    def close(self) -> None:
-        self.wire.stream.close()
+from worker.egress.streams import Wire
+from worker.egress.upstream import Upstream
 
 
 async def ask(
@@ -26,10 +15,14 @@ async def ask(
     where the request was read already, and had no body."""
     bare = again
     try:
-        if again:
-            await upstream.wire.say(message.head, h11.EndOfMessage())
-        else:
-            bare = await _sent(wire, upstream.wire, message)
+        if not again and wire.expects_word:
+            await wire.say(h11.InformationalResponse(status_code=100, headers=[]))
+        part = h11.EndOfMessage() if again else await _part(wire)
+        bare = isinstance(part, h11.EndOfMessage)
+        await upstream.wire.say(message.head, part)
+        while not isinstance(part, h11.EndOfMessage):
+            part = await _part(wire)
+            await upstream.wire.say(part)
         answer = await upstream.wire.next()
         while isinstance(answer, h11.InformationalResponse):
             answer = await upstream.wire.next()
@@ -44,21 +37,14 @@ async def ask(
     return answer
 
 
-async def _sent(wire: Wire, to: Wire, message: Message) -> bool:
-    """Whether there was no body."""
-    if wire.expects_word:
-        await wire.say(h11.InformationalResponse(status_code=100, headers=[]))
-    first, head = True, [message.head]
-    while True:
-        event = await wire.next()
-        if isinstance(event, h11.Data):
-            await to.say(*head, h11.Data(data=bytes(event.data)))
-            first, head = False, []
-        elif isinstance(event, h11.EndOfMessage):
-            await to.say(*head, h11.EndOfMessage())
-            return first
-        else:
-            raise OSError("the box hung up in the middle of its request")
+async def _part(wire: Wire) -> h11.Data | h11.EndOfMessage:
+    """What comes next of a request's body."""
+    event = await wire.next()
+    if isinstance(event, h11.Data):
+        return h11.Data(data=bytes(event.data))
+    if isinstance(event, h11.EndOfMessage):
+        return h11.EndOfMessage()
+    raise OSError("the box hung up in the middle of its request")
 
 
 async def carry(wire: Wire, upstream: Upstream, answer: h11.Response, message: Message) -> bool:

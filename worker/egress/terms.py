@@ -1,7 +1,7 @@
 """What one box may reach, under which authority it is served, and how it is told of."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from capabilities.egress import Asked
@@ -15,6 +15,7 @@ from records.logs import logger
 from records.writer import Writer
 from worker.egress.authority import Authority
 from worker.egress.reach import Reach
+from worker.egress.upstream import Spare
 
 TOLD = 500
 """How many different denials of one box are told; what is denied beyond that is only denied."""
@@ -63,7 +64,8 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Terms:
-    """`secret` looks a credential up at the moment of use, by its name and the host it is for."""
+    """`secret` looks a credential up at the moment of use, by its name and the host it is for; `spare` are
+    connections that the box has had."""
 
     run_id: RunId
     rules: Sequence[GrantedEgress]
@@ -71,3 +73,4 @@ class Terms:
     reach: Reach
     ledger: Ledger
     secret: Callable[[str, str, int], bytes]
+    spare: Spare = field(default_factory=Spare)

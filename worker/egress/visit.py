@@ -11,11 +11,12 @@ from capabilities.egress import Asked, Unruled, passage, permits
 from protocol.digest import canonical
 from protocol.egress import READS
 from protocol.errors import Fault, Refused, Unavailable
-from worker.egress.exchange import Upstream, ask, carry
+from worker.egress.exchange import ask, carry
 from worker.egress.hello import LONGEST, greeting_of
 from worker.egress.message import Place, asked_of, authority_of, filled
 from worker.egress.streams import Plain, Stream, Tls, Wire
 from worker.egress.terms import Terms
+from worker.egress.upstream import Upstream
 
 GREETING_SECONDS = 20.0
 
@@ -43,7 +44,7 @@ class Visit:
                     await self._deny(wire, Refused("egress.malformed", str(error)), None)
         finally:
             if self._upstream is not None:
-                self._upstream.close()
+                self._terms.spare.put(self._upstream)
             stream.close()
 
     async def _connect(self, wire: Wire, stream: Plain, request: h11.Request) -> None:
@@ -152,13 +153,16 @@ class Visit:
         return False
 
     async def _to(self, asked: Asked, *, anew: bool = False) -> Upstream:
-        """The connection of this one's; dialled anew where it is for another host, or is over."""
+        """The connection of this one's; another where it is for another host, or is over. One that lay idle
+        may have been closed: it serves what can be asked again."""
         key = (asked.scheme, asked.host, asked.port)
         if self._upstream is not None:
-            if not anew and self._upstream.key == key and self._upstream.wire.again():
-                self._upstream.used = True
+            if not anew and self._upstream.key == key and self._upstream.again():
                 return self._upstream
             self._upstream.close()
+        self._upstream = None if anew or asked.method not in READS else self._terms.spare.take(key)
+        if self._upstream is not None:
+            return self._upstream
         there = await self._terms.reach.to(asked.host, asked.port, tls=asked.scheme == "https")
         self._upstream = Upstream(key, there)
         return self._upstream
