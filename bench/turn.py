@@ -14,8 +14,8 @@ GOAL = Goal("<=", 1.3)
 
 
 GOVERNED = (
-    "met at 1.28 before budgets, labels, safety rules and the question whether the run may spend on the "
-    "model stood in a turn; what each adds is not measured yet"
+    "one commit gave 1.28 and 1.45 on two days; two commits with their flushes are half of what is added, "
+    "beginning and settling the call the rest"
 )
 PARSING = (
     "this baseline throws the bytes away: reading 50 deltas as events is the difference to the row above"
