@@ -24,9 +24,9 @@ pool_size = 0
 
 
 AGENT = (
-    "the machine decides more than the code: one commit gave 1.25 and 1.39 on two days. Of the 8 ms that are "
-    "added, two commits with their flushes are 3, the policy's decision 2, the rest is reading, checking and "
-    "telling"
+    "the machine decides more than the code: the same code gave 1.25 and 1.39 on two days. Of the 8 ms that "
+    "are added, two commits with their flushes are 3, the policy's decision 2, the rest is reading, checking "
+    "and telling"
 )
 EXEC = "where a bare activity alone takes a quarter of a `docker exec`, no durable step can take much less"
 
