@@ -175,6 +175,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("place", list(REFUSED))
 async def test_a_placeholder_goes_nowhere_but_where_it_was_bound(world: Outside, place: str) -> None:
+    """SEC-02: another method, path, header or run."""
     target, header, method, code = REFUSED[place]
     run, client = await opened(world, house(world))
     theirs = placeholder(RunId("run_01hzzzzzzzzzzzzzzzzzzzzzzz"), "house")
@@ -193,6 +194,7 @@ async def test_a_placeholder_goes_nowhere_but_where_it_was_bound(world: Outside,
 
 
 async def test_a_placeholder_means_nothing_at_another_host_or_in_another_box(world: Outside) -> None:
+    """SEC-02."""
     run, client = await opened(world, house(world), rule(world, "other.test"))
     mine = f"Authorization: Bearer {placeholder(run, 'house')}"
     assert b"egress.credential" in await client.get("other.test", world.upstream.port, "/echo/x", mine)
@@ -209,6 +211,7 @@ async def test_a_credential_is_granted_for_its_own_host_only(world: Outside) -> 
 
 
 async def test_a_door_closes_with_its_run(world: Outside) -> None:
+    """SEC-02: within five seconds of its end."""
     run, client = await opened(world, rule(world))
     assert (await client.get("api.test", world.upstream.port, "/before")).endswith(CANARY)
     await world.world.commit(lambda tx: boxes.release(tx, run), run)
