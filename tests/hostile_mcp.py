@@ -12,8 +12,11 @@ from asyncio import StreamReader, StreamWriter
 from pathlib import Path
 from typing import Any
 
+from providers.mcp.calls import KEY
+
 BLOWS_UP = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a+)+$"}}}
-ENDLESS = {"type": "object", "properties": {"x": {"$ref": "#"}}}
+ENDLESS = {"type": "object", "allOf": [{"$ref": "#"}]}
+SCHEMAS = {"regex": BLOWS_UP, "recursive": ENDLESS}
 TOOL: dict[str, Any] = {"name": "act", "description": "Acts.", "inputSchema": {"type": "object"}}
 MEGABYTE = b" " * 1024 * 1024
 
@@ -21,7 +24,7 @@ MEGABYTE = b" " * 1024 * 1024
 class Peer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._cut: dict[str, int] = {}
+        self._keys: set[str] = set()
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
@@ -38,6 +41,8 @@ class Peer:
         fields = {k.lower(): v for k, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])}
         body = await reader.readexactly(int(fields.get("content-length", "0")))
         if method != "POST":
+            if path == "/canary":
+                self._note(case="canary")
             writer.write(b"HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n")
             return True
         message = json.loads(body)
@@ -60,24 +65,35 @@ class Peer:
             case "tools/list" if case == "big_list":
                 send(writer, answer(number, {"tools": [TOOL | {"description": "x" * 2_000_000}]}))
             case "tools/list":
-                tool = TOOL | ({"outputSchema": BLOWS_UP} if case == "regex" else {})
+                outside = {"$ref": f"http://127.0.0.1:{writer.get_extra_info('sockname')[1]}/canary"}
+                schema = outside if case == "remote_ref" else SCHEMAS.get(case)
+                tool = TOOL | ({"outputSchema": schema} if schema else {})
                 send(writer, answer(number, {"tools": [tool]}))
             case "tools/call":
-                with (self._folder / "calls.jsonl").open("a") as file:
-                    file.write(json.dumps({"case": case, "meta": message["params"].get("_meta")}) + "\n")
-                return await self._call(case, number, writer)
+                meta = message["params"].get("_meta") or {}
+                self._note(case=case, meta=meta)
+                return await self._call(case, number, writer, again=self._again(meta.get(KEY)))
             case _:
                 writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
         return True
 
-    async def _call(self, case: str, number: Any, writer: StreamWriter) -> bool:
+    def _note(self, **told: Any) -> None:
+        with (self._folder / "calls.jsonl").open("a") as file:
+            file.write(json.dumps(told) + "\n")
+
+    def _again(self, key: str) -> bool:
+        """Whether a call under this key came before."""
+        known = key in self._keys
+        self._keys.add(key)
+        return known
+
+    async def _call(self, case: str, number: Any, writer: StreamWriter, *, again: bool) -> bool:
         good = answer(number, {"content": [{"type": "text", "text": "done"}]})
         match case:
             case "fine":
                 send(writer, good)
                 return True
-            case "cut" | "cut_once" if case == "cut" or self._cut.setdefault(case, 0) == 0:
-                self._cut[case] = 1
+            case "cut" | "cut_once" if case == "cut" or not again:
                 start(writer, "text/event-stream")
                 chunk(writer, b"event: message\n")
             case "cut_once":
@@ -156,7 +172,7 @@ class Peer:
                 send(writer, good, extra=f"x-long: {'x' * 1_000_000}\r\n")
             case "other_shape":
                 send(writer, answer(number, {"content": "none", "isError": "maybe"}))
-            case "regex":
+            case "regex" | "recursive" | "remote_ref":
                 send(writer, answer(number, {"content": [], "structuredContent": {"x": "a" * 60 + "!"}}))
             case _:
                 send(writer, b"null")

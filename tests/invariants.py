@@ -3,7 +3,7 @@
 I1 every run has ended or waits for somebody who can still answer. I2 events are 1..n with one terminal event,
 and tell every token, every byte of output and every result once. I3 the ledger and the world count the same.
 I4 nothing happened that was not agreed to where it had to be. I5 snapshots verify. I6 no box is left over.
-I7 receipts and ledger match both ways, and a receipt holds.
+I7 receipts and ledger match both ways (RCP-05), and a receipt holds.
 """
 
 import asyncio
@@ -37,6 +37,9 @@ BOXES_GONE_S = 60.0
 
 
 async def assert_standing_invariants(stack: Stack, run_ids: Sequence[RunId]) -> None:
+    counted = {one.execution for one in stack.counting.executions()}
+    known = await stack.read(lambda c: {one.id for one in tool_executions.by_ids(c, counted)})
+    assert counted == known, f"I3: the world counts what nobody asked for: {counted - known}"
     for run_id in run_ids:
         told = await stack.events(run_id)
         faults = [*await faults_of(stack, run_id, told)]

@@ -88,6 +88,7 @@ async def test_what_is_granted_is_reached_by_curl_python_and_git(
 async def test_no_vector_leads_out_and_each_denial_at_the_proxy_is_an_event(
     world: Outside, run: RunId, box: AgentTarget
 ) -> None:
+    """SBX-10."""
     port, plain = world.upstream.port, world.upstream.plain_port
     tried = vectors(port, plain, _machine())
     assert len(tried) >= 60
@@ -108,11 +109,12 @@ async def test_no_vector_leads_out_and_each_denial_at_the_proxy_is_an_event(
 SERVICES = (
     *("the gateway", "the administration of the gateway", "Temporal", "Temporal's pages", "PostgreSQL"),
     *("the container engine", "the forge", "another box", "the host's SSH", "the metrics of a worker"),
+    "an MCP server",
 )
 
 
 async def test_no_service_of_the_machine_is_reached(world: Outside, run: RunId, box: AgentTarget) -> None:
-    """Each service is a listener of ours that nobody may come to."""
+    """SBX-11, and APR-07 of a box with egress: each service is a listener of ours that nobody may come to."""
     came: list[str] = []
     listeners: list[asyncio.Server] = []
     tried: list[Vector] = []

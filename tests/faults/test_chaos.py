@@ -110,10 +110,11 @@ async def _event_count(stack: Stack) -> int:
     return await events_told(stack, stack.runs)
 
 
-@pytest.mark.parametrize(("runs", "kills"), [(50, 10), pytest.param(500, 100, marks=SOAK)])
+@pytest.mark.parametrize(("runs", "kills"), [(50, 10), pytest.param(1_000, 200, marks=SOAK)])
 async def test_all_runs_live_through_the_deaths_of_workers(
     temporal_server: TemporalServer, cache: Path, tmp_path: Path, runs: int, kills: int
 ) -> None:
+    """RCP-05 among the rest: the world, the ledger and the receipts count the same, both ways."""
     async with Stack(tmp_path / "data", temporal_server, cache, SCRIPT) as stack:
 
         async def go() -> list[Event]:

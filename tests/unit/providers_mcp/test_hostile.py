@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from protocol.errors import Unavailable
@@ -20,7 +21,7 @@ CALLS = (
     *("surrogates", "other_id", "drip", "silent", "html", "mismatch", "packed", "accepted", "broken"),
     *("astray", "around", "long_head", "other_shape", "null", "cut", "cut_body"),
 )
-GOOD = ("asks_back", "twice", "regex")
+GOOD = ("asks_back", "twice", "regex", "recursive", "remote_ref")
 """What is answered all the same: the rest of it is not read, or not believed."""
 
 
@@ -44,6 +45,9 @@ async def test_no_misbehaviour_holds_a_call_or_fills_the_memory(
         assert isinstance(answer, Said if case in GOOD else NotDone | Lost), (case, answer)
         assert resident() - before < LIMIT, case
     assert isinstance(await first.call("tools", "act", {}, key="k", seconds=SECONDS), Said)
+    async with httpx2.AsyncClient() as client:
+        await client.get(f"{hostile.url}/canary")
+    assert [call["case"] for call in hostile.calls()].count("canary") == 1, "a schema was followed"
 
 
 @pytest.mark.parametrize("case", ["endless_list", "big_list"])
