@@ -70,6 +70,8 @@ class Connection:
     async def opened(self) -> None:
         """Wait until the session is there. Raises Unavailable, and Refused for a program that nobody has
         approved."""
+        if self._ready.is_set() and self.alive:
+            return
         ready = asyncio.create_task(self._ready.wait())
         try:
             await asyncio.wait({self._held, ready}, timeout=OPEN_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -7,6 +7,7 @@ changes in between changes nothing. One private address among the answers refuse
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from protocol.errors import Refused
@@ -48,6 +49,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 async def system_resolve(host: str, port: int) -> list[str]:
+    with suppress(ValueError):  # an address needs no thread to be looked up in
+        return [str(ip_address(host))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from protocol.errors import Refused
-from providers.web.guard import Guard, is_public
+from providers.web.guard import Guard, is_public, system_resolve
 
 NOT_PUBLIC = (
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254"),
@@ -53,3 +53,8 @@ async def test_a_listed_pair_of_host_and_port_may_lie_anywhere_and_no_other() ->
     assert await guard.address("localhost", 8080) in ("127.0.0.1", "::1")
     with pytest.raises(Refused):
         await guard.address("localhost", 8081)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+async def test_an_address_is_its_own_answer(address: str) -> None:
+    assert await system_resolve(address, 443) == [address]
