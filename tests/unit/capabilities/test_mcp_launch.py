@@ -39,6 +39,7 @@ def test_every_word_and_every_name_is_shown_and_no_secret() -> None:
     ],
 )
 def test_any_change_is_another_launch(change: dict[str, Any]) -> None:
+    """MCP-04, of programs."""
     changed = StdioEntry.model_validate(BODY | change)
     assert launch_digest("files", changed) != launch_digest("files", ENTRY)
     assert launch_digest("other", ENTRY) != launch_digest("files", ENTRY)

@@ -194,6 +194,7 @@ async def test_what_cannot_be_believed_is_never_opened(
 async def test_an_answer_of_another_issuer_or_a_no_connects_nobody(
     server: Guarded, kept: Kept, quirks: dict[str, Any], reason: str
 ) -> None:
+    """MCP-04."""
     accounts = kept.accounts(t=server.entry())
     server.want(**quirks)
     with pytest.raises(Fault, match=reason) as fault:
