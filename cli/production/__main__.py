@@ -58,7 +58,7 @@ def _start(data: Path, *, with_trial: bool) -> None:
         workshop.say("starting a forge to try it on")
         stack.up("forge")
         forge = trial.open_forge(stack, place)
-    workshop.say("starting PostgreSQL, Temporal, two gateways and two workers")
+    workshop.say("starting PostgreSQL, Temporal, two gateways, two workers and the proxy of their boxes")
     stack.up()
     workshop.say("all of it is healthy")
     wrong = _tried(stack, place, forge) if forge is not None else []

@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.home import Home, write_whole
 from cli.production.images import UID, Images
 from cli.setup.settings import CHECKOUT
+from protocol.config_text import parse_config
 from protocol.ids import fresh
 
 _ROLES = ("rhone", "temporal")
@@ -28,6 +29,12 @@ class Place:
         """Where rhone.toml and the files that it names lie: an installation's own, or what is shipped."""
         own = self.root / "config"
         return own if own.is_dir() else CHECKOUT / "images" / "config"
+
+    @property
+    def has_egress(self) -> bool:
+        """Whether the boxes of this deployment may be given a way out."""
+        file = self.config / "rhone.toml"
+        return parse_config(file.read_text(), name=str(file)).egress is not None
 
     def make(self) -> None:
         """Directories and secrets, once; a deployment that is started again finds its own."""

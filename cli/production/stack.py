@@ -25,7 +25,9 @@ class Stack:
         """What a person types before `ps`, `logs` or `down`."""
         file = ("-f", str(CHECKOUT / "docker-compose.yml"))
         environment = ("--env-file", str(self.place.compose_environment))
-        return (*self.compose, *file, *environment, *(("--profile", "trial") if self.trial else ()))
+        wanted = {"trial": self.trial, "egress": self.place.has_egress}
+        profiles = (part for name, on in wanted.items() if on for part in ("--profile", name))
+        return (*self.compose, *file, *environment, *profiles)
 
     def up(self, *services: str) -> None:
         """Start what is missing or changed, and wait until all of it is healthy."""

@@ -6,7 +6,7 @@ import pytest
 
 from cli.production.images import Images, source_digest
 from cli.production.place import Place
-from cli.production.stack import worker_of
+from cli.production.stack import Stack, worker_of
 from cli.setup.settings import CHECKOUT
 from protocol.config_text import parse_config
 
@@ -49,6 +49,14 @@ def test_the_shipped_configuration_is_one_that_rhone_takes() -> None:
     script = config.providers["scripted"].script
     assert script is not None
     assert (CHECKOUT / script.removeprefix("/opt/rhone/source/")).is_file()
+
+
+def test_the_proxy_of_the_boxes_runs_where_the_configuration_has_one(tmp_path: Path) -> None:
+    shipped = Place(tmp_path)
+    assert "egress" in Stack(shipped, ("compose",), trial=False).command
+    shipped.root.joinpath("config").mkdir(parents=True)
+    shipped.config.joinpath("rhone.toml").write_text("")
+    assert "egress" not in Stack(shipped, ("compose",), trial=False).command
 
 
 def test_compose_is_told_every_name_that_its_file_needs(tmp_path: Path) -> None:
