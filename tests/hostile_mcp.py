@@ -72,7 +72,7 @@ class Peer:
             case "tools/call":
                 meta = message["params"].get("_meta") or {}
                 self._note(case=case, meta=meta)
-                return await self._call(case, number, writer, again=self._again(meta.get(KEY)))
+                return await self._call(case, number, writer, again=self._again(str(meta.get(KEY))))
             case _:
                 writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
         return True

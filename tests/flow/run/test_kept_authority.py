@@ -59,9 +59,9 @@ async def test_a_run_that_began_keeps_its_policy_whatever_is_written_later(stack
     """RCP-06: the project's policy and the file of the installation change, and the worker is another one."""
     run = await stack.create("two acts", capabilities=ASKING)
     first = await stack.checkpoint(run)
-    began = await stack.read(
-        lambda c: snapshots.load(c, first.envelope.snapshot_id if first.envelope else "")
-    )
+    assert first.envelope is not None
+    snapshot_id = first.envelope.snapshot_id
+    began = await stack.read(lambda c: snapshots.load(c, snapshot_id))
     assert began is not None
     put = project_policies.put
     await stack.writer.commit(lambda tx: put(tx, stack.tenant, "strict", NEVER, stack.admin.id))
@@ -73,7 +73,7 @@ async def test_a_run_that_began_keeps_its_policy_whatever_is_written_later(stack
     assert isinstance(await stack.decide(second, "approve"), Decided)
     told = await stack.ended(run)
     assert (told[-1]["output_text"], len(stack.counted(told))) == ("done", 2)
-    assert await stack.read(lambda c: snapshots.load(c, began.id)) == began
+    assert await stack.read(lambda c: snapshots.load(c, snapshot_id)) == began
     assert second.envelope is not None
     assert second.envelope.policy_digest == began.document.policy_digest
     other = await stack.ended(await stack.create("two acts", capabilities=ASKING))

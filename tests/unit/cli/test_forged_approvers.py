@@ -8,6 +8,7 @@ from capabilities.signing import Signer, generate
 from cli.receipts import decide
 from cli.rhone_verify import Keyring, Report, record_hash, verify
 from protocol.digest import canonical, digest
+from protocol.noun import JSONObject
 from tests.receipts import SIGNER, Bundle, Chain, run_head
 
 TRUSTED = Keyring({SIGNER.key_id: base64.b64encode(SIGNER.public_key).decode()}, {})
@@ -27,7 +28,7 @@ def checked(told: Bundle) -> Report:
 
 
 def faults(told: Bundle) -> list[tuple[str, str]]:
-    return [tuple(fault) for fault in checked(told).faults]
+    return [(fault.where, fault.what) for fault in checked(told).faults]
 
 
 def rechained(told: Bundle) -> None:
@@ -88,8 +89,8 @@ def test_a_forged_approver_under_a_key_of_the_forger_is_not_trusted() -> None:
 def test_one_voice_that_is_counted_twice_is_found() -> None:
     chain = Chain()
     name, act = chain.call(1, "risky"), digest("act")
-    said = {"checkpoint_id": "c", "envelope_digest": act}
-    asked = {"status": "open", "checkpoint_kind": "approval", "required": {"count": 2}}
+    said: JSONObject = {"checkpoint_id": "c", "envelope_digest": act}
+    asked: JSONObject = {"status": "open", "checkpoint_kind": "approval", "required": {"count": 2}}
     chain.add("checkpoint", {**said, **asked, "tool_execution_id": name})
     for _ in range(2):
         chain.add("decision", {**said, "decision": "approve", "by": "prin_bob", "auth_method": "api_key"})
