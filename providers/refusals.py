@@ -31,11 +31,22 @@ _BY_CODE = {
     "overloaded_error": failures.OVERLOADED,
     "server_is_overloaded": failures.OVERLOADED,
     "invalid_encrypted_content": failures.REPLAY_REJECTED,
+    "previous_response_not_found": failures.NOT_FOUND,
+    "invalid_prompt": failures.CONTENT_REFUSED,
+    "bio_policy": failures.CONTENT_REFUSED,
+    "misalignment_policy_violation": failures.CONTENT_REFUSED,
+    "image_content_policy_violation": failures.CONTENT_REFUSED,
+    "data_residency_mismatch": failures.FORBIDDEN,
     "invalid_request_error": failures.REQUEST_REJECTED,
     "server_error": failures.FAILED,
 }
 _OVERFLOW = re.compile(
     r"context[ _](length|window|size)|prompt is too long|maximum.{0,20}tokens?.{0,40}(exceed|resulted)", re.I
+)
+_SIGNATURE = re.compile(
+    r"thought[ _]signature|items? (with id )?'?\w+'? .{0,40}(not found|without its required)"
+    r"|encrypted content .{0,80}could not be",
+    re.I,
 )
 
 
@@ -136,6 +147,8 @@ def _kind(told: Told, status: int | None, *, endpoint: bool) -> Failure:
     named = _BY_CODE.get(told.code or "") or _BY_CODE.get(told.type or "")
     if status in (400, 413, 422, None) and _OVERFLOW.search(told.message):
         return failures.CONTEXT_OVERFLOW
+    if status in (400, 404, None) and _SIGNATURE.search(told.message):
+        return failures.REPLAY_REJECTED
     if status == 404 and endpoint:
         return failures.ENDPOINT_NOT_FOUND
     if named not in (None, failures.REQUEST_REJECTED, failures.FAILED):

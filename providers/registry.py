@@ -10,6 +10,7 @@ from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
 from providers.openai_compatible.dialect import ChatCompletions
+from providers.openai_responses.dialect import Responses
 from providers.prices import Prices
 from providers.provider import Provider
 from providers.script import read_script
@@ -31,6 +32,7 @@ _CAPABILITIES: dict[str, JSONObject] = {
 
 _DIALECTS: dict[tuple[str, str], Callable[..., Dialect]] = {
     ("openai-compatible", "chat-completions"): ChatCompletions,
+    ("openai-compatible", "responses"): Responses,
 }
 """By `protocol` and `apiShape`; each takes the entry, its `place` in the file and its `prices`."""
 

@@ -57,6 +57,8 @@ class Sending:
     content: bytes
     notices: Mapping[str, str]
     answer: Answer
+    stripped: Callable[[], "Sending"] | None = None
+    """The same without opaque state, for a backend that refuses it; None where none goes along."""
 
 
 class Dialect(Protocol):
@@ -86,11 +88,17 @@ class Upstream:
         except Broken as broken:
             yield broken.failure
             return
-        for code, detail in sending.notices.items():
-            yield Notice(code=code, detail=detail)
-        async with aclosing(self._exchange(sending, Scrubber((key,)))) as events:
-            async for event in masked(events, key):
-                yield event
+        again: Sending | None = sending
+        while again is not None:
+            sending, again = again, None
+            for code, detail in sending.notices.items():
+                yield Notice(code=code, detail=detail)
+            async with aclosing(self._exchange(sending, Scrubber((key,)))) as events:
+                async for event in masked(events, key):
+                    if sending.stripped is not None and _rejects_state(event):
+                        again = sending.stripped()
+                        break
+                    yield event
 
     async def _exchange(self, sending: Sending, scrubber: Scrubber) -> AsyncGenerator[ModelEvent, None]:
         exchange = Exchange(self._client(), self._patience)
@@ -196,6 +204,13 @@ def headers_of(attempt: int, **own: str) -> dict[str, str]:
         "x-stainless-retry-count": str(attempt - 1),
         **{name.replace("_", "-"): value for name, value in own.items()},
     }
+
+
+def _rejects_state(event: ModelEvent) -> bool:
+    """Nothing was delivered then, and nothing is charged: asked once more without it, the call may go on."""
+    return (
+        isinstance(event, StreamError) and event.code == failures.REPLAY_REJECTED.code and not event.partial
+    )
 
 
 async def _step(exchange: Exchange, parser: Parser, answer: Answer) -> list[ModelEvent]:

@@ -131,7 +131,11 @@ def test_a_listed_model_of_a_backend_brings_its_price_and_window(folder: Path) -
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [
-        ({"apiShape": "responses"}, "provider.invalid_entry", "providers.b.apiShape"),
+        (
+            {"apiShape": "responses", "defaultParams": {"logitBias": {}}},
+            "provider.param_unsupported",
+            "providers.b.defaultParams.logitBias",
+        ),
         ({"baseURL": None}, "provider.invalid_entry", "providers.b.baseURL"),
         (
             {"apiKeyRef": None, "baseURL": "https://h/v1"},

@@ -1,0 +1,1 @@
+"""OpenAI Responses: typed items in, typed items out, nothing kept on the other side."""

@@ -1,0 +1,229 @@
+"""The answer of a Responses stream: its frames in, canonical events out."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from protocol.digest import digest_bytes
+from protocol.model import (
+    Finish,
+    FinishReason,
+    Heartbeat,
+    Media,
+    MessageStart,
+    ModelEvent,
+    Notice,
+    ProviderRaw,
+    StreamError,
+    UsageSnapshot,
+)
+from protocol.noun import JSON, JSONObject
+from protocol.sse import Comment, Frame
+from protocol.usage import Usage
+from providers import failures
+from providers.characters import whole
+from providers.openai_compatible.usage import estimated
+from providers.openai_responses.output import Output
+from providers.openai_responses.scene import Scene, dict_in, dicts_in, text_in
+from providers.openai_responses.usage import usage_of
+from providers.refusals import Scrubber, Told, failure_of, told_by
+
+_ENDS = {
+    "response.completed": "completed",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+    "response.cancelled": "cancelled",
+}
+_ALIVE = {"response.queued", "response.in_progress"}
+_HOSTED = tuple(
+    f"response.{name}"
+    for name in ("web_search_", "file_search_", "code_interpreter_", "image_generation_", "mcp_", "shell_")
+)
+_INCOMPLETE: dict[str, FinishReason] = {
+    "max_output_tokens": "length",
+    "max_messages": "length",
+    "content_filter": "content_filter",
+    "steered": "steered",
+}
+_STATUSES: dict[str, FinishReason] = {"completed": "stop", "cancelled": "cancelled"}
+
+
+class ResponsesAnswer:
+    """A `providers.upstream.Answer` of Responses."""
+
+    def __init__(
+        self, scene: Scene, *, sent_bytes: int, scrubber: Scrubber, cost: Callable[[Usage], float | None]
+    ) -> None:
+        self.over = False
+        self.progress = 0
+        self._scene = scene
+        self._output = Output(scene)
+        self._sent_bytes = sent_bytes
+        self._scrubber = scrubber
+        self._cost = cost
+        self._started = False
+        self._usage: Usage | None = None
+        self._sound: list[str] = []
+
+    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
+        """One frame of the stream."""
+        if self.over:
+            return []
+        if isinstance(frame, Comment):
+            return [Heartbeat()]
+        data = frame.data.strip()
+        if not data or data == "[DONE]":
+            return []
+        out: list[ModelEvent] = []
+        if frame.damaged:
+            out.append(Notice(code="damaged_text", detail="bytes that are not UTF-8 were replaced"))
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
+            return out + (self._told(Told(data)) if frame.event == "error" else self._violated(data))
+        named = frame.event if frame.event != "message" else ""
+        return out + self._event(text_in(event, "type") or named, event)
+
+    def last(self, frame: Frame | None) -> list[ModelEvent]:
+        out: list[ModelEvent] = []
+        if frame is not None and not self.over:
+            try:
+                readable = isinstance(json.loads(frame.data), dict)
+            except (ValueError, RecursionError):
+                readable = False
+            out += self.take(frame) if readable else []
+        return out if self.over else out + self._truncated()
+
+    def broke(self, failure: StreamError) -> list[ModelEvent]:
+        return [] if self.over else self._fail(failure)
+
+    def whole(self, body: JSON) -> list[ModelEvent]:
+        if not isinstance(body, dict) or not isinstance(body.get("output"), list):
+            return []
+        return self._begin(body) + self._end(text_in(body, "status") or "completed", body)
+
+    def _event(self, name: str, event: JSONObject) -> list[ModelEvent]:
+        if name == "error" or (event.get("error") and not name.startswith("response.")):
+            return self._told(told_by(event) or Told(json.dumps(event)))
+        response = dict_in(event, "response")
+        out = self._begin(response)
+        if name in _ENDS:
+            return out + self._end(text_in(response, "status") or _ENDS[name], response)
+        if name == "response.created":
+            return out
+        if name in _ALIVE:
+            return [*out, Heartbeat()]
+        self.progress += 1
+        told = self._output.take(name, event)
+        if told is not None:
+            return out + told
+        if name.startswith("response.audio."):
+            return out + self._audio(name, event)
+        if name == "response.compaction.compacting":
+            return [*out, Notice(code="compaction", detail="the vendor compacts what came before")]
+        return [*out, Heartbeat() if name.startswith(_HOSTED) else ProviderRaw(payload=whole(event))]
+
+    def _audio(self, name: str, event: JSONObject) -> list[ModelEvent]:
+        """Sound is told whole; its transcript is text like any other."""
+        if "transcript" in name:
+            kind = name.rpartition(".")[2]
+            item: JSONObject = {"item_id": "transcript", "delta": event.get("delta")}
+            return self._output.take(f"response.output_text.{kind}", item) or []
+        if name.endswith(".delta"):
+            self._sound.append(text_in(event, "delta"))
+            return []
+        pieces, self._sound = self._sound, []
+        try:
+            data = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
+        except (binascii.Error, ValueError):
+            return [Notice(code="damaged_sound", detail="the sound is not Base64 and was left out")]
+        if not data:
+            return []
+        block = self._scene.take()
+        return [
+            Media(block=block, media_type="application/octet-stream", data=base64.b64encode(data).decode())
+        ]
+
+    def _begin(self, response: JSONObject) -> list[ModelEvent]:
+        if self._started:
+            return []
+        self._started = True
+        return [_message_start(response)]
+
+    def _end(self, status: str, response: JSONObject) -> list[ModelEvent]:
+        if status in ("queued", "in_progress"):
+            return self._truncated()
+        out: list[ModelEvent] = []
+        counted = usage_of(response.get("usage"))
+        if counted is not None:
+            self._usage = counted[0]
+            if counted[1]:
+                told = "more cached tokens than input tokens were reported"
+                out.append(Notice(code="usage_clamped", detail=told))
+        if status == "failed":
+            failed = Told("the backend ended its answer with an error")
+            return out + self._told(told_by({"error": response.get("error")}) or failed)
+        for removed in dicts_in(response, "input_transformations"):
+            told = f"the vendor left reasoning out: {text_in(removed, 'reason') or 'no reason'}"
+            out.append(Notice(code="opaque_dropped", detail=str(whole(told))))
+        out += self._output.close(response, cut=status == "incomplete")
+        detail = str(whole(text_in(response.get("incomplete_details"), "reason"))) or None
+        usage = self._usage or estimated(self._sent_bytes, self._scene.chars)
+        out.append(UsageSnapshot(usage=usage, final=True))
+        out.append(
+            Finish(
+                reason=self._reason(status, detail),
+                native_reason=str(whole(status)),
+                native_detail=detail,
+                usage=usage,
+                cost_usd=self._cost(usage),
+            )
+        )
+        self.over = True
+        return out
+
+    def _reason(self, status: str, detail: str | None) -> FinishReason:
+        if status == "incomplete":
+            reason = _INCOMPLETE.get(detail or "", "other")
+        else:
+            reason = _STATUSES.get(status, "other")
+        if reason == "stop" and self._scene.calls:
+            return "tool_calls"
+        if reason in ("stop", "content_filter") and self._scene.refusal is not None:
+            return "refusal"
+        return reason
+
+    def _truncated(self) -> list[ModelEvent]:
+        return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
+
+    def _told(self, told: Told) -> list[ModelEvent]:
+        return self._fail(failure_of(told, None, self._scrubber))
+
+    def _violated(self, data: str) -> list[ModelEvent]:
+        digest = digest_bytes(data.encode("utf-8", errors="replace"))
+        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
+
+    def _fail(self, failure: StreamError) -> list[ModelEvent]:
+        out = self._output.cut()
+        if self._usage is not None:
+            out.append(UsageSnapshot(usage=self._usage))
+        out.append(failure.model_copy(update={"partial": self._scene.blocks > 0}))
+        self.over = True
+        return out
+
+
+def _message_start(response: JSONObject) -> MessageStart:
+    created = response.get("created_at")
+    try:
+        at = datetime.fromtimestamp(created, UTC) if isinstance(created, int | float) and created else None
+    except (ValueError, OverflowError, OSError):
+        at = None
+    return MessageStart(
+        provider_message_id=str(whole(text_in(response, "id"))) or None,
+        model_reported=str(whole(text_in(response, "model"))) or None,
+        created_at=at,
+    )
