@@ -34,7 +34,7 @@ class ProviderEntry(Noun):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
 
-    protocol: Literal["openai-compatible", "scripted"]
+    protocol: Literal["openai-compatible", "anthropic", "scripted"]
     base_url: Url | None = Field(default=None, alias="baseURL")
     api_key_ref: SecretRef | None = None
     models: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -26,6 +26,9 @@ _BY_CODE = {
     "billing_hard_limit_reached": failures.QUOTA_EXHAUSTED,
     "rate_limit_exceeded": failures.RATE_LIMITED,
     "rate_limit_error": failures.RATE_LIMITED,
+    "request_too_large": failures.TOO_LARGE,
+    "conflict_error": failures.CONFLICT,
+    "timeout_error": failures.TIMEOUT,
     "content_filter": failures.CONTENT_REFUSED,
     "content_policy_violation": failures.CONTENT_REFUSED,
     "overloaded_error": failures.OVERLOADED,
@@ -41,13 +44,15 @@ _BY_CODE = {
     "server_error": failures.FAILED,
 }
 _OVERFLOW = re.compile(
-    r"context[ _](length|window|size)|prompt is too long|maximum.{0,20}tokens?.{0,40}(exceed|resulted)", re.I
+    r"context[ _](length|window|size|limit)|prompt is too long|maximum.{0,20}tokens?.{0,40}(exceed|resulted)", re.I
 )
 _SIGNATURE = re.compile(
     r"thought[ _]signature|items? (with id )?'?\w+'? .{0,40}(not found|without its required)"
     r"|encrypted content .{0,80}could not be",
     re.I,
 )
+_THINKING = re.compile(r"`signature` in `thinking`|`(redacted_)?thinking` blocks|Expected `thinking`", re.I)
+_NO_CREDIT = re.compile(r"credit balance is too low", re.I)
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,10 @@ def _kind(told: Told, status: int | None, *, endpoint: bool) -> Failure:
         return failures.CONTEXT_OVERFLOW
     if status in (400, 404, None) and _SIGNATURE.search(told.message):
         return failures.REPLAY_REJECTED
+    if status in (400, None) and _THINKING.search(told.message):
+        return failures.REPLAY_REJECTED
+    if status in (400, None) and _NO_CREDIT.search(told.message):
+        return failures.QUOTA_EXHAUSTED
     if status == 404 and endpoint:
         return failures.ENDPOINT_NOT_FOUND
     if named not in (None, failures.REQUEST_REJECTED, failures.FAILED):

@@ -9,6 +9,7 @@ from protocol.config import Config, ProviderEntry
 from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
+from providers.anthropic.dialect import Messages
 from providers.openai_compatible.dialect import ChatCompletions
 from providers.openai_responses.dialect import Responses
 from providers.prices import Prices
@@ -27,12 +28,22 @@ _CAPABILITIES: dict[str, JSONObject] = {
         "context_window": "probed",
         "prompt_caching": "probed",
     },
+    "anthropic": {
+        "streaming": "hard",
+        "tool_calling": "hard",
+        "structured_output": "preferred",
+        "multimodal": "preferred",
+        "reasoning": "preferred",
+        "context_window": "probed",
+        "prompt_caching": "probed",
+    },
     "scripted": {"streaming": "hard", "tool_calling": "hard"},
 }
 
 _DIALECTS: dict[tuple[str, str], Callable[..., Dialect]] = {
     ("openai-compatible", "chat-completions"): ChatCompletions,
     ("openai-compatible", "responses"): Responses,
+    ("anthropic", "chat-completions"): Messages,
 }
 """By `protocol` and `apiShape`; each takes the entry, its `place` in the file and its `prices`."""
 

@@ -1,0 +1,262 @@
+"""The answer of a Messages stream: its frames in, canonical events out."""
+
+import json
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from protocol.block import Provenance
+from protocol.digest import digest_bytes
+from protocol.model import (
+    Finish,
+    FinishReason,
+    Heartbeat,
+    MessageStart,
+    ModelEvent,
+    Notice,
+    ProviderRaw,
+    ReasoningDelta,
+    StreamError,
+    TextDelta,
+    ToolCallDelta,
+    UsageSnapshot,
+)
+from protocol.noun import JSON, JSONObject
+from protocol.sse import Comment, Frame
+from protocol.usage import Usage
+from providers import failures
+from providers.anthropic.blocks import text_of
+from providers.anthropic.content import Content
+from providers.anthropic.request import Body
+from providers.anthropic.usage import Counts
+from providers.characters import whole
+from providers.refusals import Scrubber, Told, failure_of, told_by
+
+_REASONS: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "pause_turn": "pause",
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_overflow",
+    "compaction": "compaction",
+}
+
+
+class MessagesAnswer:
+    """A `providers.upstream.Answer` of the Messages API."""
+
+    def __init__(
+        self,
+        body: Body,
+        *,
+        provenance: Provenance,
+        scrubber: Scrubber,
+        cost: Callable[[Usage], float | None],
+        show_reasoning: bool,
+    ) -> None:
+        self.over = False
+        self.progress = 0
+        self._sent_bytes = len(body.content)
+        self._scrubber = scrubber
+        self._cost = cost
+        self._content = Content(provenance, body.aliases, body.used_ids, shown=show_reasoning)
+        self._counts = Counts()
+        self._native: str | None = None
+        self._detail: str | None = None
+        self._chars = 0
+        self._last_index: object = None
+        self._started = False
+        self._noticed: set[str] = set()
+
+    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
+        """One frame of the stream."""
+        if self.over:
+            return []
+        if isinstance(frame, Comment):
+            return [Heartbeat()]
+        if not frame.data or frame.data.strip() == "[DONE]":
+            return []
+        out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
+        try:
+            event = json.loads(frame.data)
+        except (ValueError, RecursionError):
+            if frame.event == "error":
+                return out + self._told(Told(frame.data))
+            return out + self._violated(frame.data)
+        if not isinstance(event, dict):
+            return out + self._violated(frame.data)
+        return out + self._read(event, frame.event)
+
+    def last(self, frame: Frame | None) -> list[ModelEvent]:
+        out: list[ModelEvent] = []
+        if frame is not None and not self.over:
+            try:
+                readable = isinstance(json.loads(frame.data), dict)
+            except (ValueError, RecursionError):
+                readable = False
+            out += self.take(frame) if readable else []
+        return out if self.over else out + self._unfinished()
+
+    def broke(self, failure: StreamError) -> list[ModelEvent]:
+        return self._unfinished() if self._native is not None else self._fail(failure)
+
+    def whole(self, body: JSON) -> list[ModelEvent]:
+        """A body is what its stream would have said."""
+        if not isinstance(body, dict) or not isinstance(body.get("content"), list):
+            return []
+        events: list[JSONObject] = [{"type": "message_start", "message": body}]
+        content = body["content"]
+        for index, block in enumerate(content if isinstance(content, list) else []):
+            events.append({"type": "content_block_start", "index": index, "content_block": block})
+            events.append({"type": "content_block_stop", "index": index})
+        edits = body.get("context_management")
+        events.append({"type": "message_delta", "delta": body, "context_management": edits})
+        events.append({"type": "message_stop"})
+        out: list[ModelEvent] = []
+        for event in events:
+            out += [] if self.over else self._read(event, "message")
+        return out
+
+    def _read(self, event: JSONObject, name: str) -> list[ModelEvent]:
+        try:
+            return self._event(text_of(event, "type") or name, event)
+        except (RecursionError, ValidationError):
+            return self._violated("nested too deep")
+
+    def _event(self, kind: str, event: JSONObject) -> list[ModelEvent]:
+        """What is not known, and what is not in its place, is handed on raw."""
+        inner = {"message_start": "message", "content_block_start": "content_block"}.get(kind, "delta")
+        wire = event.get(inner)
+        wire = wire if isinstance(wire, dict) else {}
+        if kind == "ping":
+            return [Heartbeat()]
+        if kind == "error" or (not kind and "error" in event):
+            return self._told(told_by(event) or Told(json.dumps(event)), text_of(event, "request_id"))
+        if kind == "message_start":
+            return self._start(event, wire)
+        if kind == "message_delta":
+            return self._end_of_message(event, wire)
+        if kind == "message_stop":
+            return self._finish() if self._native is not None else self._unfinished()
+        if kind == "content_block_stop":
+            return self._heard(self._content.stop(self._index(event)))
+        out: list[ModelEvent] = []
+        told = None
+        if kind == "content_block_start":
+            self._last_index = event.get("index") if _is_index(event.get("index")) else object()
+            out += self._heard(self._content.stop(self._last_index))
+            told = self._content.start(self._last_index, wire)
+        elif kind == "content_block_delta":
+            told = self._content.delta(self._index(event), wire)
+        return [*out, ProviderRaw(payload=whole(event))] if told is None else out + self._heard(told)
+
+    def _start(self, event: JSONObject, message: JSONObject) -> list[ModelEvent]:
+        self._counts.take(message.get("usage"))
+        if self._started:
+            return [ProviderRaw(payload=whole(event))]
+        self._started = True
+        message_id, model = whole(message.get("id")), whole(message.get("model"))
+        start = MessageStart(
+            provider_message_id=message_id if isinstance(message_id, str) and message_id else None,
+            model_reported=model if isinstance(model, str) and model else None,
+        )
+        return [start, UsageSnapshot(usage=self._usage())] if self._counts else [start]
+
+    def _end_of_message(self, event: JSONObject, delta: JSONObject) -> list[ModelEvent]:
+        self._counts.take(event.get("usage"))
+        out: list[ModelEvent] = []
+        native = text_of(delta, "stop_reason")
+        if native:
+            self.progress += 1
+            self._native = str(whole(native))
+            details = delta.get("stop_details")
+            details = details if isinstance(details, dict) else {}
+            detail = text_of(delta, "stop_sequence") or text_of(details, "category")
+            self._detail = str(whole(detail)) or None
+            told = str(whole(text_of(details, "explanation")))
+            out += self._notice("refusal", self._scrubber.clean(told)) if told else []
+        edits = event.get("context_management")
+        if isinstance(edits, dict) and edits.get("applied_edits"):
+            out += self._notice("context_edited", "the backend left out parts of the history")
+        if isinstance(delta.get("container"), dict):
+            out.append(ProviderRaw(payload=whole({"container": delta["container"]})))
+        return out
+
+    def _index(self, event: JSONObject) -> object:
+        """A block that is not named is the one that began last."""
+        index = event.get("index")
+        return index if _is_index(index) else self._last_index
+
+    def _heard(self, events: list[ModelEvent]) -> list[ModelEvent]:
+        out: list[ModelEvent] = []
+        for event in events:
+            if isinstance(event, Notice) and event.code == "damaged_text":
+                out += self._notice(event.code, event.detail)
+                continue
+            if isinstance(event, TextDelta | ReasoningDelta):
+                self._chars += len(event.text)
+            elif isinstance(event, ToolCallDelta):
+                self._chars += len(event.arguments)
+            out.append(event)
+        self.progress += len(out)
+        return out
+
+    def _unfinished(self) -> list[ModelEvent]:
+        """The stream ended without its last frame: an answer whose reason was told is whole."""
+        if self._native is None:
+            return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
+        told = self._notice("missing_terminator", "the stream ended without message_stop")
+        return told + self._finish()
+
+    def _finish(self) -> list[ModelEvent]:
+        assert self._native is not None
+        reason = _REASONS.get(self._native, "other")
+        out = self._heard(self._content.end("limited" if reason == "length" else "finished"))
+        if reason == "stop" and self._content.called:
+            reason = "tool_calls"
+        elif reason == "tool_calls" and not self._content.called:
+            reason = "stop"
+            out += self._notice("no_tool_calls", "the stop reason named a tool call, but there is none")
+        usage = self._usage()
+        out.append(UsageSnapshot(usage=usage, final=True))
+        finish = Finish(
+            reason=reason,
+            native_reason=self._native,
+            native_detail=self._detail,
+            usage=usage,
+            cost_usd=self._cost(usage),
+        )
+        self.over = True
+        return [*out, finish]
+
+    def _told(self, told: Told, request_id: str = "") -> list[ModelEvent]:
+        failure = failure_of(
+            told, None, self._scrubber, headers={"request-id": request_id} if request_id else {}
+        )
+        return self._fail(failure)
+
+    def _violated(self, data: str) -> list[ModelEvent]:
+        digest = digest_bytes(data.encode("utf-8", errors="replace"))
+        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
+
+    def _fail(self, failure: StreamError) -> list[ModelEvent]:
+        out = self._heard(self._content.end("cut"))
+        if self._counts:
+            out.append(UsageSnapshot(usage=self._usage()))
+        self.over = True
+        return [*out, failure.model_copy(update={"partial": self._content.began})]
+
+    def _usage(self) -> Usage:
+        return self._counts.usage(self._sent_bytes, self._chars)
+
+    def _notice(self, code: str, detail: str) -> list[ModelEvent]:
+        if code in self._noticed:
+            return []
+        self._noticed.add(code)
+        return [Notice(code=code, detail=detail)]
+
+
+def _is_index(value: JSON) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
