@@ -51,8 +51,7 @@ class Call:
         settled = self._spoken.settle()
         if settled.rest:
             out.append(ToolCallDelta(block=self._block or 0, arguments=settled.rest))
-        if settled.differs:
-            out.append(Notice(code="delta_mismatch", detail=f"{self._name}: the item's own value was taken"))
+        out += settled.notices
         arguments = self._read(settled.value, cut=cut or wire.get("status") == "incomplete")
         out += [Notice(code="arguments", detail=f"{self._name}: {told}") for told in arguments.notices]
         return [*out, self._end(arguments.value, settled.value, arguments.state, wire)]

@@ -6,7 +6,6 @@ from protocol.model import (
     Citation,
     Media,
     ModelEvent,
-    Notice,
     ProviderRaw,
     ReasoningDelta,
     ReasoningEnd,
@@ -76,8 +75,7 @@ class _Text:
         out = cited + self._tell(settled.rest)
         if self._block is None:
             return []
-        if settled.differs:
-            out.append(Notice(code="delta_mismatch", detail="the text that ends the part was taken"))
+        out += settled.notices
         opaque = (self._scene.opaque({"phase": phase}),) if phase else ()
         return [*out, TextEnd(block=self._block, text=settled.value, opaque=opaque)]
 
@@ -112,13 +110,12 @@ class Message:
         return []
 
     def take(self, name: str, event: JSONObject) -> list[ModelEvent]:
-        at = place_in(event, "content_index") or 0
-        part = dict_in(event, "part")
+        at, part = place_in(event, "content_index") or 0, dict_in(event, "part")
         if name.startswith("response.refusal"):
             return self._refuse(at, text_in(event, "delta"), text_in(event, "refusal"))
         if part.get("type") == "refusal":
             return self._refuse(at, "", text_in(part, "refusal"))
-        text = self._texts.setdefault(at, _Text(self._scene))
+        text = self._text(at)
         match name:
             case "response.output_text.delta":
                 return text.say(text_in(event, "delta"))
@@ -142,12 +139,16 @@ class Message:
                 out += self._refuse(at, "", text_in(part, "refusal"))
                 out += self._scene.refuse(self._refusals[at].settle().rest)
             if at in self._texts or part.get("type") == "output_text":
-                text = self._texts.setdefault(at, _Text(self._scene))
-                out += text.close(part, phase)
+                out += self._text(at).close(part, phase)
         return out
 
     def cut(self) -> list[ModelEvent]:
         return [event for text in self._texts.values() for event in text.cut()]
+
+    def _text(self, at: int) -> _Text:
+        if at not in self._texts:
+            self._texts[at] = _Text(self._scene)
+        return self._texts[at]
 
     def _refuse(self, at: int, piece: str, final: str) -> list[ModelEvent]:
         spoken = self._refusals.setdefault(at, Spoken())
@@ -191,8 +192,7 @@ class Reasoning:
         shown = self._scene.show_reasoning and bool(settled.value)
         if shown:
             out += self._tell(settled.rest)
-            if settled.differs:
-                out.append(Notice(code="delta_mismatch", detail="the reasoning that ends the item was taken"))
+            out += settled.notices
         return [*out, self._end(settled.value, wire, shown=shown)]
 
     def cut(self) -> list[ModelEvent]:

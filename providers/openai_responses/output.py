@@ -11,11 +11,15 @@ from providers.openai_responses.scene import Scene, dict_in, dicts_in, place_in,
 
 _CALLS = {"function_call", "custom_tool_call"}
 _KINDS = {
-    "response.output_text.": "message",
-    "response.refusal.": "message",
-    "response.reasoning_": "reasoning",
-    "response.function_call_arguments.": "function_call",
-    "response.custom_tool_call_input.": "custom_tool_call",
+    f"response.{family}.{step}": kind
+    for kind, families in {
+        "message": ("output_text", "output_text.annotation", "refusal"),
+        "reasoning": ("reasoning_text", "reasoning_summary_text", "reasoning_summary_part"),
+        "function_call": ("function_call_arguments",),
+        "custom_tool_call": ("custom_tool_call_input",),
+    }.items()
+    for family in families
+    for step in ("added", "delta", "done")
 }
 
 
@@ -117,18 +121,23 @@ class Output:
 
     def _at(self, kind: str, event: JSONObject) -> Entry | None:
         """By id, else the newest open one at the place, else, without both, the newest open one."""
-        same = [one for one in reversed(self._entries) if one.kind == kind]
         item_id, place = text_in(event, "item_id"), place_in(event, "output_index")
-        named = next((one for one in same if item_id and one.id == item_id), None)
-        if named is not None:
-            return named
-        return next(
-            (one for one in same if not one.over and (place is None or one.place in (place, None))), None
-        )
+        found: Entry | None = None
+        for one in reversed(self._entries):
+            if one.kind == kind and item_id and one.id == item_id:
+                return one
+            if (
+                found is None
+                and one.kind == kind
+                and not one.over
+                and (place is None or one.place in (place, None))
+            ):
+                found = one
+        return found
 
 
 def _kind(name: str, event: JSONObject) -> str | None:
     if name in ("response.content_part.added", "response.content_part.done"):
         part = text_in(dict_in(event, "part"), "type")
         return "reasoning" if part == "reasoning_text" else "message"
-    return next((kind for start, kind in _KINDS.items() if name.startswith(start)), None)
+    return _KINDS.get(name)

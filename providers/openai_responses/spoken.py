@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from protocol.model import Notice
 from providers.characters import Joiner, whole
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A block's value, the piece that is still to be told, and whether the pieces told something else."""
+    """A block's value, the piece of it that is still to be told, and what was not as it should be."""
 
     value: str
     rest: str
-    differs: bool = False
+    notices: tuple[Notice, ...]
 
 
 @dataclass
@@ -29,10 +30,6 @@ class Spoken:
     def told(self) -> str:
         return "".join(self._told)
 
-    @property
-    def damaged(self) -> bool:
-        return self._joiner.damaged > 0
-
     def feed(self, piece: str) -> str:
         text = self._joiner.feed(piece)
         if text:
@@ -43,6 +40,10 @@ class Spoken:
         """The end: an empty final text says nothing where pieces came."""
         held, told = self._joiner.end(), self.told
         final = str(whole(self.final)) if self.final else told + held
+        notices: list[Notice] = []
+        if self._joiner.damaged:
+            notices.append(Notice(code="damaged_text", detail="a lone surrogate was replaced"))
         if final.startswith(told):
-            return Settled(final, final[len(told) :])
-        return Settled(final, "", differs=True)
+            return Settled(final, final[len(told) :], tuple(notices))
+        notices.append(Notice(code="delta_mismatch", detail="the value at the end was taken, not its pieces"))
+        return Settled(final, "", tuple(notices))

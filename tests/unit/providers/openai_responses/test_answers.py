@@ -138,6 +138,7 @@ def test_e58_an_empty_answer_is_one_without_blocks() -> None:
 def test_e59_halves_of_a_character_are_joined_and_lone_ones_replaced() -> None:
     heard = hear(CREATED, words("a\ud83d", "\ude00b", "\ud83d"), done(message()), ended())
     assert (heard.deltas, heard.text) == (["a", "😀b", "\ufffd"], "a😀b\ufffd")
+    assert heard.notices == ["damaged_text"]
 
 
 def test_e59_bytes_that_are_no_text_are_replaced_with_a_notice() -> None:

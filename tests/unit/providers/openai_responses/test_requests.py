@@ -32,7 +32,9 @@ from tests.unit.providers.openai_responses.frames import (
     called,
     common,
     ended,
+    event,
     items,
+    response,
     result,
     thinking,
     thought,
@@ -176,6 +178,12 @@ async def test_e47_state_that_is_refused_is_left_out_and_asked_again_once(backen
     assert heard.notices == ["opaque_dropped"]
     await ask(backend, request(said("go")))
     assert len(backend.asked) == 3, "there was nothing to leave out"
+    backend.answer(CREATED + event("failed", response=response("failed", error=error)))
+    assert (await ask(backend, history)).error.code == "provider.replay_state_rejected"
+    assert len(backend.asked) == 5, "told inside the stream, it is the same"
+    backend.answer(CREATED + words("a") + event("failed", response=response("failed", error=error)))
+    assert (await ask(backend, history)).error.partial
+    assert len(backend.asked) == 6, "what was delivered is not asked for twice"
 
 
 def test_e33_outputs_go_out_in_the_order_of_their_calls() -> None:
