@@ -36,6 +36,7 @@ from tests.unit.providers.openai_responses.frames import (
     items,
     kept,
     message,
+    read,
     response,
     thought,
     whole,
@@ -147,8 +148,9 @@ def test_e59_bytes_that_are_no_text_are_replaced_with_a_notice() -> None:
 
 
 def test_e60_a_large_delta_is_taken() -> None:
-    heard = whole(response("completed", message("x" * 2_000_000)))
-    assert len(heard.text) == 2_000_000
+    long = "x" * 1_200_000
+    heard = Heard(read([CREATED, words(long), ended()]))
+    assert heard.text == whole(response("completed", message(long))).text == long
 
 
 def test_reasoning_is_told_by_its_summary_and_kept_whole() -> None:

@@ -179,6 +179,33 @@ async def test_e85_a_status_has_its_class_and_its_hint(backend: Backend, status:
     assert (error.retry_after_ms, error.provider_request_id) == (250, "req_1")
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "told", "kind", "retryable", "wait"),
+    [
+        (429, {"retry-after": "0.5"}, {}, "rate_limited", True, 500),
+        (429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}, "rate_limited", True, 0),
+        (429, {}, {"message": "Please try again in 20ms"}, "rate_limited", True, 20),
+        (429, {}, {"code": "insufficient_quota"}, "quota_exhausted", False, None),
+        (503, {"x-should-retry": "false"}, {}, "overloaded", False, None),
+        (400, {"x-should-retry": "true"}, {}, "request_rejected", True, None),
+    ],
+    ids=["e86-seconds", "e86-date", "e86-words", "e87", "e89-no", "e89-yes"],
+)
+async def test_what_the_backend_says_of_trying_again_is_believed(
+    backend: Backend,
+    status: int,
+    headers: dict[str, str],
+    told: dict[str, str],
+    kind: str,
+    retryable: bool,
+    wait: int | None,
+) -> None:
+    raw = json.dumps({"error": {"message": "no", "type": "x", "code": None, **told}}).encode()
+    backend.answer(raw, status=f"{status} X", headers=[*JSON_HEAD, *headers.items()])
+    error = (await ask(backend)).error
+    assert (error.code, error.retryable, error.retry_after_ms) == (f"provider.{kind}", retryable, wait)
+
+
 @pytest.mark.parametrize("end", ["cut", "reset"])
 async def test_e90_a_connection_cut_in_a_frame_leaves_truncated_calls(backend: Backend, end: End) -> None:
     backend.answer(CREATED + call("a", "{}") + added(function("b"), 1), words("never")[:30], end=end)
