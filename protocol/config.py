@@ -34,7 +34,7 @@ class ProviderEntry(Noun):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
 
-    protocol: Literal["openai-compatible", "anthropic", "scripted"]
+    protocol: Literal["openai-compatible", "anthropic", "gemini", "scripted"]
     base_url: Url | None = Field(default=None, alias="baseURL")
     api_key_ref: SecretRef | None = None
     models: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -44,6 +44,7 @@ class ProviderEntry(Noun):
     pass_reasoning_to_loop: bool = False
     think_tags: bool = False
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    schema_form: Literal["json-schema", "openapi"] = "json-schema"
     context_window: Annotated[int, Field(ge=1)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] = 16_384
     prices: dict[str, "Price"] = {}

@@ -49,6 +49,7 @@ RATE_LIMITED = Failure("provider_transient", "provider.rate_limited", True)
 OVERLOADED = Failure("provider_transient", "provider.overloaded", True)
 FAILED = Failure("provider_transient", "provider.failed", True)
 CONNECTION_FAILED = Failure("provider_transient", "provider.connection_failed", True)
+OUTPUT_MALFORMED = Failure("provider_transient", "provider.output_malformed", True)
 STREAM_IDLE = Failure("provider_transient", "provider.stream_idle", True)
 STREAM_TRUNCATED = Failure("provider_transient", "provider.stream_truncated", True)
 PROTOCOL_VIOLATION = Failure("provider_transient", "provider.protocol_violation", True)
@@ -66,6 +67,7 @@ _BY_STATUS = {
     422: REQUEST_REJECTED,
     425: CONFLICT,
     429: RATE_LIMITED,
+    499: FAILED,
     503: OVERLOADED,
     529: OVERLOADED,
 }

@@ -42,10 +42,22 @@ _BY_CODE = {
     "data_residency_mismatch": failures.FORBIDDEN,
     "invalid_request_error": failures.REQUEST_REJECTED,
     "server_error": failures.FAILED,
+    "API_KEY_INVALID": failures.UNAUTHORIZED,
+    "UNAUTHENTICATED": failures.UNAUTHORIZED,
+    "PERMISSION_DENIED": failures.FORBIDDEN,
+    "NOT_FOUND": failures.NOT_FOUND,
+    "RESOURCE_EXHAUSTED": failures.RATE_LIMITED,
+    "UNAVAILABLE": failures.OVERLOADED,
+    "INVALID_ARGUMENT": failures.REQUEST_REJECTED,
+    "FAILED_PRECONDITION": failures.REQUEST_REJECTED,
+    "INTERNAL": failures.FAILED,
 }
 _OVERFLOW = re.compile(
-    r"context[ _](length|window|size|limit)|prompt is too long|maximum.{0,20}tokens?.{0,40}(exceed|resulted)", re.I
+    r"context[ _](length|window|size|limit)|prompt is too long|maximum.{0,20}tokens?.{0,40}(exceed|resulted)"
+    r"|token count.{0,40}exceeds",
+    re.I,
 )
+_SECONDS = re.compile(r"(\d{1,6}(?:\.\d+)?)s")
 _SIGNATURE = re.compile(
     r"thought[ _]signature|items? (with id )?'?\w+'? .{0,40}(not found|without its required)"
     r"|encrypted content .{0,80}could not be",
@@ -76,6 +88,7 @@ class Told:
     type: str | None = None
     code: str | None = None
     status: int | None = None
+    retry_after_ms: int | None = None
 
 
 def told_by(body: JSON) -> Told | None:
@@ -98,12 +111,30 @@ def told_by(body: JSON) -> Told | None:
     status = code if isinstance(code, int) else error.get("status")
     if isinstance(code, str) and code.isdecimal():
         status = int(code)
+    named = error.get("status")
+    kind = kind if isinstance(kind, str) else named
+    reason, wait = _detailed(error.get("details"))
     return Told(
         message if isinstance(message, str) else json.dumps(error),
         kind if isinstance(kind, str) else None,
-        code if isinstance(code, str) else None,
+        code if isinstance(code, str) else reason,
         status if isinstance(status, int) and 400 <= status < 600 else None,
+        wait,
     )
+
+
+def _detailed(details: JSON) -> tuple[str | None, int | None]:
+    """Google's `details`: the reason of an ErrorInfo, the delay of a RetryInfo in milliseconds."""
+    reason: str | None = None
+    wait: int | None = None
+    for detail in details if isinstance(details, list) else []:
+        told = detail if isinstance(detail, dict) else {}
+        named, delay = told.get("reason"), told.get("retryDelay")
+        if isinstance(named, str):
+            reason = named
+        if isinstance(delay, str) and (found := _SECONDS.fullmatch(delay)):
+            wait = int(float(found[1]) * 1000)
+    return reason, wait
 
 
 def by_response(
@@ -135,6 +166,7 @@ def failure_of(
     said = scrubber.clean(told.message)[:_LONGEST_MESSAGE].strip()
     message = said or (f"the backend answered with status {status}" if status else "the backend failed")
     hint = should_retry(headers)
+    wait = retry_after_ms(headers, told.message, now=now or datetime.now(UTC))
     return StreamError(
         error_class=kind.error_class,
         code=kind.code,
@@ -144,7 +176,7 @@ def failure_of(
         provider_code=_short(told.code, scrubber),
         provider_request_id=_short(headers.get("x-request-id") or headers.get("request-id"), scrubber),
         retryable=kind.retryable if hint is None else hint,
-        retry_after_ms=retry_after_ms(headers, told.message, now=now or datetime.now(UTC)),
+        retry_after_ms=told.retry_after_ms if wait is None else wait,
     )
 
 

@@ -10,6 +10,7 @@ from protocol.errors import InvalidRequest
 from protocol.noun import JSON, JSONObject
 from protocol.secret import SecretRef
 from providers.anthropic.dialect import Messages
+from providers.gemini.dialect import Gemini
 from providers.openai_compatible.dialect import ChatCompletions
 from providers.openai_responses.dialect import Responses
 from providers.prices import Prices
@@ -28,6 +29,15 @@ _CAPABILITIES: dict[str, JSONObject] = {
         "context_window": "probed",
         "prompt_caching": "probed",
     },
+    "gemini": {
+        "streaming": "hard",
+        "tool_calling": "hard",
+        "structured_output": "preferred",
+        "multimodal": "preferred",
+        "reasoning": "preferred",
+        "context_window": "probed",
+        "prompt_caching": "preferred",
+    },
     "anthropic": {
         "streaming": "hard",
         "tool_calling": "hard",
@@ -44,6 +54,7 @@ _DIALECTS: dict[tuple[str, str], Callable[..., Dialect]] = {
     ("openai-compatible", "chat-completions"): ChatCompletions,
     ("openai-compatible", "responses"): Responses,
     ("anthropic", "chat-completions"): Messages,
+    ("gemini", "chat-completions"): Gemini,
 }
 """By `protocol` and `apiShape`; each takes the entry, its `place` in the file and its `prices`."""
 
