@@ -136,6 +136,12 @@ class Lost(Noun):
     reason: str
 
 
+class Unsent(Noun):
+    """The session ended before the call went into it: it may be made in another one."""
+
+    reason: str
+
+
 class Question(Noun):
     """What a server wants to know in the middle of a call: `fields` is the schema of the flat object that
     answers it, `key` the server's own name for it, where it has one."""
@@ -185,4 +191,4 @@ class Asks(Noun):
     exchange: Exchange
 
 
-Answer = Said | NotDone | Lost | Asks
+Answer = Said | NotDone | Lost | Unsent | Asks

@@ -72,7 +72,8 @@ class Peer:
             case "tools/call":
                 meta = message["params"].get("_meta") or {}
                 self._note(case=case, meta=meta)
-                return await self._call(case, number, writer, again=self._again(str(meta.get(KEY))))
+                once = case if case == "cut_first" else str(meta.get(KEY))
+                return await self._call(case, number, writer, again=self._again(once))
             case _:
                 writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
         return True
@@ -82,7 +83,7 @@ class Peer:
             file.write(json.dumps(told) + "\n")
 
     def _again(self, key: str) -> bool:
-        """Whether a call under this key came before."""
+        """Whether a call under this key, or with this misbehaviour, came before."""
         known = key in self._keys
         self._keys.add(key)
         return known
@@ -96,10 +97,11 @@ class Peer:
             case "cut" | "cut_once" if case == "cut" or not again:
                 start(writer, "text/event-stream")
                 chunk(writer, b"event: message\n")
-            case "cut_once":
+            case "cut_once" | "cut_first" if again:
                 send(writer, good)
                 return True
-            case "cut_body":
+            case "cut_body" | "cut_first":
+                await asyncio.sleep(0.3 if case == "cut_first" else 0.0)  # so that others wait for it
                 writer.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{"
                 )

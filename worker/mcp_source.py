@@ -12,7 +12,7 @@ from protocol.checkpoint import Checkpoint
 from protocol.digest import digest_bytes
 from protocol.errors import Refused, Unavailable
 from protocol.ids import RunId
-from protocol.mcp import ELICITATION, Asks, Exchange, Listed, Lost, NotDone, Reply, Said
+from protocol.mcp import ELICITATION, Answer, Asks, Exchange, Listed, Lost, NotDone, Reply, Said, Unsent
 from protocol.noun import JSONObject
 from protocol.tool import ToolSource
 from providers.mcp.servers import Servers
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 TRIES = 4
 """How often a call that may be repeated is sent; each time with the same key."""
+
+SESSIONS = 32
+"""In how many sessions, one after the other, a call is tried that none of them took."""
 
 HELD_MS = 3_600_000
 """How long a server that waits in its session is left waiting for a person."""
@@ -114,8 +117,37 @@ class McpCall:
     async def perform(self, doing: Doing, prepared: Prepared, attempt: int) -> Result | Inquiry:
         """A call whose answer is lost is sent again only where that does no harm."""
         exchange = _exchange(prepared)
-        server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
+        server = doing.grant.attributes["server"]
         once = doing.execution.effect in ("non_idempotent_write", "unknown")
+        connection, answer = await self._made(doing, exchange, once=once)
+        for _ in range(SESSIONS - 1):
+            if not isinstance(answer, Unsent):
+                break
+            connection, answer = await self._made(doing, exchange, once=once)
+        match answer:
+            case Said():
+                return _told(doing, connection, answer)
+            case NotDone(reason=reason):
+                return failure(f"mcp.refused: {server}: {reason[:1_000]}")
+            case Asks(exchange=asked):
+                held = {"holder": self._servers.holder if doing.key in connection.parked else None}
+                kept = _kept(prepared, asked.model_copy(update=held))
+                return self.inquiry(doing, kept) or failure(f"mcp.refused: {server}: it asks for nothing")
+            case Unsent(reason=reason) if once:
+                return failure(f"mcp.unreachable: {server}: {reason[:300]}; nothing was sent")
+            case Lost(reason=reason) | Unsent(reason=reason):
+                tries = attempt - sum(one.reply is not None for one in exchange.asked)
+                if once or tries < TRIES:
+                    raise Unavailable("mcp.answer_lost", f"{server}: {reason[:300]}")
+                text = f"mcp.answer_lost: {server}: {reason[:300]} ({attempt} tries)"
+                outcome = "failed" if doing.execution.effect == "read_only" else "unknown"
+                return Result(text=text, is_error=True, outcome=outcome)
+            case _:
+                assert_never(answer)
+
+    async def _made(self, doing: Doing, exchange: Exchange, *, once: bool) -> "tuple[Connection, Answer]":
+        """The call in a session that is open, and what came of it there."""
+        server, tool = doing.grant.attributes["server"], doing.grant.attributes["tool"]
         if self._is_parked(doing):
             connection = await self._servers.connection(self._known.record.run.id, server)
         else:
@@ -126,24 +158,7 @@ class McpCall:
         answer = await connection.call(
             *(kind, tool, arguments), key=doing.key, seconds=doing.timeout_ms / 1000, exchange=exchange
         )
-        match answer:
-            case Said():
-                return _told(doing, connection, answer)
-            case NotDone(reason=reason):
-                return failure(f"mcp.refused: {server}: {reason[:1_000]}")
-            case Asks(exchange=asked):
-                held = {"holder": self._servers.holder if doing.key in connection.parked else None}
-                kept = _kept(prepared, asked.model_copy(update=held))
-                return self.inquiry(doing, kept) or failure(f"mcp.refused: {server}: it asks for nothing")
-            case Lost(reason=reason):
-                tries = attempt - sum(one.reply is not None for one in exchange.asked)
-                if once or tries < TRIES:
-                    raise Unavailable("mcp.answer_lost", f"{server}: {reason[:300]}")
-                text = f"mcp.answer_lost: {server}: {reason[:300]} ({attempt} tries)"
-                outcome = "failed" if doing.execution.effect == "read_only" else "unknown"
-                return Result(text=text, is_error=True, outcome=outcome)
-            case _:
-                assert_never(answer)
+        return connection, answer
 
     # what the server asks in the middle of the call
 

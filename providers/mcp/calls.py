@@ -7,10 +7,13 @@ at a time; one that waits for a person is put aside, with the server waiting for
 import asyncio
 import json
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+import anyio
 import mcp_types as types
 from mcp.client.session import ClientRequestContext
+from mcp.shared.message import SessionMessage
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ValidationError
 
@@ -46,6 +49,38 @@ class Call(NamedTuple):
     key: str
     seconds: float
     exchange: Exchange
+
+
+class Outgoing:
+    """A wire, and the keys of the calls that it was given. What it was given may have arrived, also where
+    giving it was broken off; a closed wire takes nothing."""
+
+    def __init__(self, wire: Any) -> None:
+        self._wire = wire
+        self.taken: set[str] = set()
+
+    async def send(self, item: SessionMessage) -> None:
+        new = _keys_of(item.message) - self.taken
+        self.taken |= new
+        try:
+            await self._wire.send(item)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self.taken -= new
+            raise
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
+
+    async def __aenter__(self) -> "Outgoing":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
 
 class Waiting:
@@ -226,6 +261,12 @@ async def _send(
                 meta=meta,
                 allow_input_required=True,
             )
+
+
+def _keys_of(message: types.JSONRPCMessage) -> set[str]:
+    params = message.params if isinstance(message, types.JSONRPCRequest) else None
+    key = ((params or {}).get("_meta") or {}).get(KEY)
+    return {key} if key else set()
 
 
 def _asking(before: Exchange, questions: list[Question], state: str | None = None) -> Exchange:

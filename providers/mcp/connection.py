@@ -10,10 +10,20 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from protocol.errors import Refused, Unavailable
-from protocol.mcp import NOT_APPROVED, Answer, Exchange, Listed, Lost, McpServerEntry, NotDone, ServerFacts
+from protocol.mcp import (
+    NOT_APPROVED,
+    Answer,
+    Exchange,
+    Listed,
+    Lost,
+    McpServerEntry,
+    NotDone,
+    ServerFacts,
+    Unsent,
+)
 from protocol.noun import JSONObject
 from providers.mcp.calls import KEY as KEY
-from providers.mcp.calls import Call, Calls, SessionEnded, within
+from providers.mcp.calls import Call, Calls, Outgoing, SessionEnded, within
 from providers.mcp.guarded import UNREACHED
 from providers.mcp.session import Session
 from providers.mcp.wires import Wired
@@ -51,6 +61,7 @@ class Connection:
         self._closing = asyncio.Event()
         self._ready = asyncio.Event()
         self._session: Session | None = None
+        self._taken: set[str] = set()
         self._held = asyncio.create_task(self._hold())
         self._listed: dict[Listed, tuple[float, Listing]] = {}
         self._listing = asyncio.Lock()
@@ -132,19 +143,22 @@ class Connection:
     ) -> Answer:
         """Call a tool, read a resource or get a prompt: send it once, or go on with what it asked. What comes
         of it is a value, also where nothing comes."""
+        if self._session is None or not self.alive:
+            return self._broken_off(key, "its session has ended")
         call = Call(kind, name, arguments, key, seconds, exchange)
         self._under_way += 1
         try:
-            return await self._calls.make(self._open_session(), call, self._held)
+            return await self._calls.make(self._session, call, self._held)
         except MCPError as error:
-            refused = error.code in CERTAIN
-            return NotDone(reason=error.message) if refused else Lost(reason=error.message)
+            if error.code in CERTAIN:
+                return NotDone(reason=error.message)
+            return self._broken_off(key, error.message)
         except ValidationError:
             return Lost(reason="the server's answer is not one of the protocol")
         except TimeoutError:
             return Lost(reason=f"the server did not answer within {seconds:g} s")
         except SessionEnded:
-            return Lost(reason=self._reason())
+            return self._broken_off(key, self._reason())
         finally:
             self._under_way -= 1
             self._used_at = asyncio.get_running_loop().time()
@@ -172,17 +186,17 @@ class Connection:
 
     async def _hold(self) -> None:
         async with (
-            self._wired as (incoming, outgoing, self.box),
+            self._wired as (incoming, wire, self.box),
             Session(
                 incoming,
-                outgoing,
+                outgoing := Outgoing(wire),
                 elicitation_callback=self._calls.asked,
                 message_handler=self._heard,
                 client_info=US,
             ) as session,
         ):
             await session.agree(self._entry.protocol_version)
-            self._session = session
+            self._session, self._taken = session, outgoing.taken
             self._ready.set()
             await self._closing.wait()
 
@@ -204,6 +218,13 @@ class Connection:
         finally:
             self._under_way -= 1
             self._used_at = asyncio.get_running_loop().time()
+
+    def _broken_off(self, key: str, reason: str) -> Lost | Unsent:
+        """What becomes of a call under an end: a session that took nothing of it takes nothing any more."""
+        if key in self._taken:
+            return Lost(reason=reason)
+        self._closing.set()
+        return Unsent(reason=reason)
 
     def _open_session(self) -> Session:
         if self._session is None or not self.alive:

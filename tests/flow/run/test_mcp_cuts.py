@@ -21,11 +21,13 @@ from tests.temporal_server import TemporalServer
 pytestmark = [pytest.mark.temporal, pytest.mark.asyncio(loop_scope="module")]
 
 CALLS = 25
+TOGETHER = 8
 HOSTILE = ("nested", "not_utf8", "other_id", "html", "mismatch", "surrogates", "broken", "null")
 SERVERS = {
     "cut": ("cut", "non_idempotent_write"),
     "cut_body": ("cut_body", "non_idempotent_write"),
     "once": ("cut_once", "idempotent_write"),
+    "first": ("cut_first", "non_idempotent_write"),
     **{case: (case, "read_only") for case in HOSTILE},
 }
 
@@ -39,6 +41,13 @@ SCRIPT = f"""
 when = "^one-shot"
 [[scenarios.turns]]
 tool_calls = {calls(*(["cut", "cut_body"] * CALLS)[:CALLS])}
+[[scenarios.turns]]
+text = "done"
+
+[[scenarios]]
+when = "^together"
+[[scenarios.turns]]
+tool_calls = {calls(*["first"] * TOGETHER)}
 [[scenarios.turns]]
 text = "done"
 
@@ -124,6 +133,21 @@ async def test_a_cut_answer_repeats_nothing_but_what_takes_our_key(house: House,
         unknown = [one for one in of_type(sent, "checkpoint.opened") if one["kind"] == "outcome_unknown"]
         assert len(unknown) == len(requested(sent)) == CALLS
         assert house.keys("cut_once")[before[1] :] == [key for key in requested(again) for _ in range(2)]
+
+
+async def test_nobody_is_asked_about_a_call_that_was_not_sent(house: House) -> None:
+    """One answer is cut, and with it the session in which the other calls wait for their turn."""
+    stack = house.stack
+    run = await stack.create("together", capabilities=asked("first"))
+    asks = [await stack.checkpoint(run, number) for number in range(1, TOGETHER + 1)]
+    await asyncio.gather(*(stack.decide(one, "approve") for one in asks))
+    lost = await stack.checkpoint(run, TOGETHER + 1)
+    await stack.decide(lost, "answer", answer={"resolution": "succeeded"})
+    told = await stack.ended(run)
+    unknown = [one for one in of_type(told, "checkpoint.opened") if one["kind"] == "outcome_unknown"]
+    done = [one["is_error"] for one in of_type(told, "tool_execution.completed")]
+    assert (told[-1]["output_text"], len(unknown), done) == ("done", 1, [False] * TOGETHER)
+    assert sorted(house.keys("cut_first")) == sorted(requested(told))
 
 
 async def test_a_run_goes_on_after_each_misbehaviour_of_a_server(house: House) -> None:

@@ -1,5 +1,6 @@
 """Sessions with a real server: both protocols, lists as they were sent, calls once."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from protocol.errors import Unavailable
 from protocol.ids import RunId
-from protocol.mcp import Lost, NotDone, Said
+from protocol.mcp import Lost, NotDone, Said, Unsent
 from providers.mcp.calls import KEY
 from providers.mcp.servers import Servers
 from tests.mcp_peers import peer
@@ -96,6 +97,24 @@ async def test_a_hundred_cut_answers_are_lost_and_no_call_is_sent_again(
             assert isinstance(answer, Lost), answer
     keys = [call["meta"][KEY] for call in hostile.calls()[before:]]
     assert sorted(keys) == sorted(f"{name}_{number}" for number in range(50) for name in ("sse", "body"))
+
+
+async def test_calls_that_waited_in_a_session_that_ended_were_not_sent(
+    hostile: Any, servers: Callable[..., Servers]
+) -> None:
+    before, made = len(hostile.calls()), servers(t=hostile.entry("cut_body"))
+
+    async def call(number: int) -> Lost | Unsent:
+        answer = await (await made.connection(RUN, "t")).call(
+            "tools", "act", {}, key=f"w_{number}", seconds=5
+        )
+        assert isinstance(answer, Lost | Unsent), answer
+        return answer
+
+    first = await asyncio.gather(*(call(number) for number in range(8)))
+    assert [type(answer) for answer in first] == [Lost] + [Unsent] * 7
+    assert isinstance(await call(8), Lost), "another session takes it"
+    assert [call["meta"][KEY] for call in hostile.calls()[before:]] == ["w_0", "w_8"]
 
 
 async def test_a_call_that_cannot_be_sent_is_not_done(servers: Callable[..., Servers], tmp_path: Any) -> None:
