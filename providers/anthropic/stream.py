@@ -132,7 +132,7 @@ class MessagesAnswer:
         wire = wire if isinstance(wire, dict) else {}
         if kind == "ping":
             return [Heartbeat()]
-        if kind == "error" or (not kind and "error" in event):
+        if kind == "error" or (event.get("error") and not text_of(event, "type")):
             return self._told(told_by(event) or Told(json.dumps(event)), text_of(event, "request_id"))
         if kind == "message_start":
             return self._start(event, wire)

@@ -271,6 +271,11 @@ async def test_e96_a_frame_that_is_no_object_is_a_violation(backend: Backend, ra
     assert "sha256:" in heard.error.message
 
 
+async def test_an_error_without_a_type_is_an_error(backend: Backend) -> None:
+    heard = await hear(backend, begin(), b'data: {"error": {"message": "busy", "code": 503}}\n\n')
+    assert (heard.error.code, heard.error.message) == ("provider.overloaded", "busy")
+
+
 async def test_an_error_event_in_plain_words_is_an_error(backend: Backend) -> None:
     heard = await hear(backend, b"event: error\ndata: it broke\n\n")
     assert (heard.error.code, heard.error.message) == ("provider.failed", "it broke")
