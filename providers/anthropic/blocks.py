@@ -28,7 +28,7 @@ from providers.arguments import Arguments, read_arguments
 from providers.characters import Joiner, whole
 
 Ending = Literal["closed", "finished", "limited", "cut"]
-"""The wire closed the block; the answer ended, by itself or at its output limit; the stream died."""
+"""The wire closed the block; the answer ended, by itself or at a limit; the stream died."""
 
 
 class Open(Protocol):

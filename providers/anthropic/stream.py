@@ -123,7 +123,7 @@ class MessagesAnswer:
         try:
             return self._event(text_of(event, "type") or name, event)
         except (RecursionError, ValidationError):
-            return self._violated("nested too deep")
+            return self._fail(failures.PROTOCOL_VIOLATION.told("a frame is nested too deep"))
 
     def _event(self, kind: str, event: JSONObject) -> list[ModelEvent]:
         """What is not known, and what is not in its place, is handed on raw."""
@@ -213,7 +213,8 @@ class MessagesAnswer:
     def _finish(self) -> list[ModelEvent]:
         assert self._native is not None
         reason = _REASONS.get(self._native, "other")
-        out = self._heard(self._content.end("limited" if reason == "length" else "finished"))
+        by_itself = reason in ("stop", "tool_calls", "other")
+        out = self._heard(self._content.end("finished" if by_itself else "limited"))
         if reason == "stop" and self._content.called:
             reason = "tool_calls"
         elif reason == "tool_calls" and not self._content.called:

@@ -1,5 +1,6 @@
 """Token counts of the wire: each field cumulative, a later one in the place of an earlier one."""
 
+from protocol.digest import MAX_SAFE
 from protocol.noun import JSON
 from protocol.usage import Usage
 
@@ -42,5 +43,5 @@ class Counts:
         )
 
     def _replace(self, name: str, value: JSON) -> None:
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SAFE:
             self._known[name] = int(value)

@@ -189,8 +189,9 @@ async def test_e15_a_call_that_the_output_limit_cut_is_truncated(backend: Backen
     heard = await hear(backend, begin(), call('{"a": "b'), ended("max_tokens"))
     assert [(end.arguments, end.arguments_raw) for end in heard.calls] == [({}, '{"a": "b')]
     assert (heard.calls[0].arguments_state, heard.finish.reason) == ("truncated", "length")
-    nothing = await hear(backend, begin(), call(), ended("max_tokens"))
-    assert nothing.first_call.arguments_state == "truncated"
+    for reason in ("max_tokens", "model_context_window_exceeded", "refusal"):
+        nothing = await hear(backend, begin(), call(), ended(reason))
+        assert nothing.first_call.arguments_state == "truncated"
 
 
 async def test_a_call_whose_block_was_whole_ends_with_it(backend: Backend) -> None:

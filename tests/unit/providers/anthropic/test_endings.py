@@ -137,8 +137,13 @@ async def test_blocks_that_the_wire_left_open_end_with_the_answer(backend: Backe
             Usage(input_uncached=7, output_total=3, output_reasoning=2, total=10),
         ),
         (None, {"input_tokens": 7, "output_tokens": 3}, USED),
+        (
+            {"input_tokens": 7, "cache_read_input_tokens": -5, "output_tokens": 1e400},
+            {"output_tokens": 3, "cache_creation_input_tokens": "x"},
+            USED,
+        ),
     ],
-    ids=["plain", "cache", "e72-replaced", "reasoning", "only-at-the-end"],
+    ids=["plain", "cache", "e72-replaced", "reasoning", "only-at-the-end", "e78-nonsense"],
 )
 async def test_usage_is_replaced_field_by_field(
     backend: Backend, first: object, last: object, usage: Usage
@@ -236,6 +241,7 @@ async def test_e82_an_error_after_content_says_so(backend: Backend) -> None:
         (404, "not_found_error", "model: nope", "provider.not_found"),
         (413, "request_too_large", "too big", "provider.payload_too_large"),
         (429, "rate_limit_error", "slow down", "provider.rate_limited"),
+        (429, "billing_error", "spent", "provider.quota_exhausted"),
         (500, "api_error", "oops", "provider.failed"),
         (504, "timeout_error", "late", "provider.timeout"),
         (529, "overloaded_error", "busy", "provider.overloaded"),
