@@ -23,7 +23,8 @@ class Growing:
     open: OpenCall
     wire_id: str | None
     wire_name: str
-    signature: str | None
+    signature: str | None = None
+    args: JSON = None
     pieces: Pieces = field(default_factory=Pieces)
 
 
@@ -51,18 +52,16 @@ class Calls:
         call.signature = signature or call.signature
         for piece in pieces if isinstance(pieces, list) else []:
             call.pieces.add(piece)
+        call.args = wire.get("args", call.args)
         if goes_on:
             return out
-        args = wire.get("args")
-        if call.pieces.value and args not in (None, {}, call.pieces.value):
+        if call.pieces.value and call.args not in (None, {}, call.pieces.value):
             out.append(Notice(code="delta_mismatch", detail=f"{call.open.name}: the whole object counts"))
-        return out + self._end(call, args, doubled=doubled)
+        return out + self._end(call, doubled=doubled)
 
     def close(self, *, cut: bool) -> list[ModelEvent]:
         """The answer is over: what still grew ends with what is known of it."""
-        return [
-            event for call in tuple(self._growing) for event in self._end(call, None, cut=cut, open_end=True)
-        ]
+        return [event for call in tuple(self._growing) for event in self._end(call, cut=cut, open_end=True)]
 
     def _known(self, wire_id: str | None, name: str) -> Growing | None:
         """The call that a part goes on with: the one of its id, else the newest, unless it names another."""
@@ -80,16 +79,16 @@ class Calls:
         self.made += 1
         origin = "wire" if fresh else "synthetic"
         out = self._assembly.start_call(call_id, self._names.restore(name), id_origin=origin)
-        call = Growing(self._assembly.calls[-1], wire_id, name, None)
+        call = Growing(self._assembly.calls[-1], wire_id, name)
         self._growing.append(call)
         return call, out
 
     def _end(
-        self, call: Growing, args: JSON, *, doubled: bool = False, cut: bool = False, open_end: bool = False
+        self, call: Growing, *, doubled: bool = False, cut: bool = False, open_end: bool = False
     ) -> list[ModelEvent]:
         self._growing.remove(call)
-        grown = args is None and bool(call.pieces.value or call.pieces.wrong)
-        raw = _raw(call.pieces.value if grown else args)
+        grown = call.args in (None, {}) and bool(call.pieces.value or call.pieces.wrong)
+        raw = _raw(call.pieces.value if grown else call.args)
         cut = cut or (open_end and call.pieces.unfinished)
         arguments, state, notices = read_arguments(raw, cut=cut)
         if cut:

@@ -20,6 +20,7 @@ _SILENT = {
     "examples",
 }
 _DEEPEST = 8
+_MOST = 256
 
 
 class Cleaner:
@@ -27,6 +28,7 @@ class Cleaner:
 
     def __init__(self, schema: JSONObject) -> None:
         self._root = schema
+        self._left = _MOST
         self.dropped: set[str] = set()
 
     def cleaned(self) -> JSONObject:
@@ -58,11 +60,11 @@ class Cleaner:
         return out
 
     def _inlined(self, schema: JSONObject, depth: int) -> tuple[JSONObject, int]:
-        """The schema with its `$ref` put in place; beyond a depth any value will do."""
+        """The schema with its `$ref` put in place; beyond a depth, or a number of them, any value will do."""
         while isinstance(name := schema.get("$ref"), str):
-            depth += 1
+            depth, self._left = depth + 1, self._left - 1
             found = self._found(name)
-            if depth > _DEEPEST or found is None:
+            if depth > _DEEPEST or self._left < 0 or found is None:
                 self.dropped.add("$ref")
                 return {key: value for key, value in schema.items() if key != "$ref"}, depth
             schema = {**found, **{key: value for key, value in schema.items() if key != "$ref"}}

@@ -30,6 +30,7 @@ from providers.gemini.request import Body
 from providers.gemini.signatures import SIGNATURE, TOKEN, Signatures
 from providers.gemini.sources import Sources
 from providers.gemini.usage import usage_of
+from providers.openai_compatible.usage import estimated
 from providers.refusals import Scrubber, Told, failure_of, told_by
 
 _FILTERED = (
@@ -131,7 +132,7 @@ class GeminiAnswer:
         """One answer, or without `alt=sse` a list of them."""
         try:
             chunks, doubled = read_frame(json.dumps(body))
-        except NotAnAnswer:
+        except (NotAnAnswer, RecursionError):
             return []
         if not any(chunk.keys() & _ANSWERS for chunk in chunks):
             return []
@@ -155,7 +156,7 @@ class GeminiAnswer:
                 out += self._notice("usage_clamped", "more cached tokens than input tokens were reported")
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and isinstance(feedback.get("blockReason"), str):
-            self._blocked = str(whole(feedback["blockReason"]))
+            self._blocked = self._scrubber.clean(str(feedback["blockReason"]))
             self.progress += 1
         candidates = chunk.get("candidates")
         for candidate in candidates if isinstance(candidates, list) else []:
@@ -189,7 +190,7 @@ class GeminiAnswer:
         """Of several reasons the last counts that says more than that it stopped."""
         self.progress += 1
         if self._native in (None, _UNSAID) or native not in ("STOP", _UNSAID):
-            self._native = str(whole(native))
+            self._native = self._scrubber.clean(native)
         told = candidate.get("finishMessage")
         ratings = candidate.get("safetyRatings")
         blocking = [
@@ -206,6 +207,7 @@ class GeminiAnswer:
         call, text, data = part.get("functionCall"), part.get("text"), part.get("inlineData")
         out: list[ModelEvent] = []
         if isinstance(call, dict):
+            self.progress += 1
             out = self._closing() + self._calls.part(call, signature, doubled=doubled)
         elif self._hosted.takes(part):
             return self._closing() + self._hosted.part(part)
@@ -294,7 +296,7 @@ class GeminiAnswer:
         out += self._sources.told(self._assembly.text_block)
         out += self._calls.close(cut=reason == "length")
         out += self._hosted.close()
-        usage = self._usage or _estimated(self._sent_bytes, self._chars)
+        usage = self._usage or estimated(self._sent_bytes, self._chars)
         out.append(UsageSnapshot(usage=usage, final=True))
         out.append(
             Finish(
@@ -334,12 +336,6 @@ def _raw(wire: JSONObject, known: set[str]) -> list[ModelEvent]:
     """What we have no word for goes along as it came."""
     rest: JSONObject = {key: value for key, value in wire.items() if key not in known and value is not None}
     return [ProviderRaw(payload=whole(rest))] if rest else []
-
-
-def _estimated(sent_bytes: int, received_chars: int) -> Usage:
-    """For backends that never say: four to a token."""
-    taken, given = sent_bytes // 4, received_chars // 4
-    return Usage(input_uncached=taken, output_total=given, total=taken + given, estimated=True)
 
 
 def _message_start(chunk: JSONObject) -> MessageStart:

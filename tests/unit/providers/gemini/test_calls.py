@@ -160,6 +160,11 @@ async def test_e29_two_calls_grow_at_once_by_their_ids(backend: Backend) -> None
     assert [made[::2] for made in heard.made] == [("a", '{"x": "13"}'), ("b", '{"x": "24"}')]
 
 
+async def test_e29_a_whole_object_that_comes_early_is_kept(backend: Backend) -> None:
+    heard = await hear(backend, chunk(call(args={"x": 2}, willContinue=True)), chunk(call("")), STOP)
+    assert heard.made[0][2:] == ('{"x": 2}', "ok")
+
+
 async def test_e29_a_whole_object_at_the_end_counts(backend: Backend) -> None:
     heard = await hear(
         backend,

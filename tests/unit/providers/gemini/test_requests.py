@@ -187,7 +187,7 @@ async def test_reasoning_that_others_signed_is_left_out_with_a_notice(backend: B
     assert "hm" not in backend.asked[-1].raw.decode()
 
 
-async def test_e47_signatures_that_are_refused_are_left_out_once(backend: Backend) -> None:
+async def test_signatures_that_are_refused_are_left_out_once(backend: Backend) -> None:
     signed = Opaque(provenance=WHERE, payload={"thoughtSignature": "old"})
     call = called("a").model_copy(update={"opaque": (signed,)})
     error = {"code": 400, "message": "Thought signature is not valid.", "status": "INVALID_ARGUMENT"}
@@ -198,13 +198,13 @@ async def test_e47_signatures_that_are_refused_are_left_out_once(backend: Backen
     assert marks == ["old", SKIPPED]
 
 
-async def test_e101_a_system_layer_in_the_middle_is_marked_in_the_next_content(backend: Backend) -> None:
+async def test_a_system_layer_in_the_middle_is_marked_in_the_next_content(backend: Backend) -> None:
     block = SystemBlock(content=(TextPart(text="later"),), **common())
     wire = await contents(backend, said("go"), answered("a"), block, said("x"))
     assert wire[2]["parts"] == [{"text": "<system>\nlater\n</system>"}, {"text": "x"}]
 
 
-async def test_e104_empty_text_is_not_sent(backend: Backend) -> None:
+async def test_empty_text_is_not_sent(backend: Backend) -> None:
     wire = await contents(backend, said("a"), answered(""), said(""), said("b"))
     assert wire == [{"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}]
 
@@ -241,7 +241,7 @@ async def test_what_the_wire_cannot_carry_is_said_to_the_model_and_to_us(
     assert "not shown" in backend.asked[-1].body["contents"][0]["parts"][0]["text"]
 
 
-async def test_e52_images_in_a_result_go_inside_it_where_the_model_takes_them(backend: Backend) -> None:
+async def test_images_in_a_result_go_inside_it_where_the_model_takes_them(backend: Backend) -> None:
     history = [said("go"), called("a"), result("a", "shot", PIXEL)]
     image = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
     inside = (await contents(backend, *history))[2]["parts"]

@@ -141,6 +141,13 @@ def test_e126_a_schema_says_in_the_subset_what_can_be_said(
     assert (cleaner.cleaned(), cleaner.dropped) == (cleaned, dropped)
 
 
+def test_e126_a_schema_that_grows_at_every_step_ends() -> None:
+    node: Any = {"type": "object", "properties": {name: {"$ref": "#/$defs/node"} for name in "abcdefghij"}}
+    cleaner = Cleaner({"$ref": "#/$defs/node", "$defs": {"node": node}})
+    assert len(str(cleaner.cleaned())) < 100_000
+    assert cleaner.dropped == {"$ref"}
+
+
 def test_e126_a_schema_that_holds_itself_ends() -> None:
     node: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
     cleaner = Cleaner({"$ref": "#/$defs/node", "$defs": {"node": node}})
