@@ -65,7 +65,8 @@ all tools of the suite granted: what the same script does where there is no gate
 BENIGN_WORDS = """
 ### How often a person is asked
 
-The 97 tasks without an injection, by the shipped rules.
+The 97 tasks without an injection, by the shipped rules. The one that is not solved is
+`user_task_7` of workspace, whose own reference solution fails AgentDojo's own check.
 
 | suite | tasks | solved | checkpoints, median | most | checkpoints about reads |
 | --- | --- | --- | --- | --- | --- |
