@@ -5,6 +5,7 @@ and no row that is not `gone` owns is an orphan. While it is `making` the row ha
 `generation`, which grows by one per materialization of a run's target; what is never finished leaves no row.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
@@ -15,7 +16,7 @@ from protocol.noun import Moment, Noun
 from protocol.target import BoxPlace
 from records.columns import all_of, first_of
 from records.database import now
-from records.tables import boxes, trees
+from records.tables import boxes, runs, trees
 from records.tx import Tx
 
 MAKING_LIMIT = timedelta(minutes=30)
@@ -137,6 +138,13 @@ def owned(connection: Connection) -> frozenset[BoxId]:
     """The boxes whose containers are nobody's orphans: those that are being made as well."""
     alive = boxes.c.state.in_(("making", "active", "releasing"))
     return frozenset(connection.execute(select(boxes.c.id).where(alive)).scalars())
+
+
+def images(connection: Connection) -> frozenset[str]:
+    """The digests of which a later box of a run may be made: each run keeps to the image of its first."""
+    alive = select(boxes.c.place).join(runs, runs.c.id == boxes.c.run_id).where(runs.c.completed_at.is_(None))
+    places: Iterable[BoxPlace | None] = connection.execute(alive).scalars()
+    return frozenset(place.image_digest for place in places if place is not None)
 
 
 def stale(connection: Connection) -> list[tuple[BoxId, RunId]]:

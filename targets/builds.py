@@ -4,10 +4,12 @@ is said otherwise, without a network."""
 import asyncio
 import io
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from docker.errors import APIError
+from docker.errors import APIError, ImageNotFound
 
 from protocol.digest import digest
 from protocol.errors import TargetRefused
@@ -15,6 +17,10 @@ from protocol.workspace import ImageRecipe
 from targets.engine import Engine
 
 BUILT = "rhone/built"
+KEPT = 8
+UNUSED = timedelta(days=1)
+"""Of the built images, the `KEPT` that were used last stay, and what was used within that time."""
+
 _AT_ONCE = 2
 _SECONDS = 600.0
 _SILENCE = 300
@@ -22,11 +28,20 @@ _TOLD = 2_000
 _MEMORY = 4 * 1024 * 1024 * 1024
 
 
-class Images:
-    """What one engine fetches and builds, a few at once."""
+class Built(NamedTuple):
+    """An image that was built here; each use puts its name on it anew, and the engine knows when."""
 
-    def __init__(self, engine: Engine) -> None:
+    name: str
+    digest: str
+    used_at: datetime
+
+
+class Images:
+    """What one engine fetches and builds for one installation, a few at once."""
+
+    def __init__(self, engine: Engine, label: str) -> None:
         self._engine = engine
+        self._label = label
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def fetched(self, name: str) -> str:
@@ -43,7 +58,7 @@ class Images:
 
     async def built(self, recipe: ImageRecipe, context: bytes) -> str:
         """The name of the image of a recipe, built where it is not here."""
-        name = tag_of(recipe)
+        name = f"{self._family}{digest(recipe).removeprefix('sha256:')[:24]}"
         async with self._room:
             try:
                 await self._engine.image_digest(name)
@@ -51,11 +66,51 @@ class Images:
                 if missing.code != "target.image_missing":
                     raise
                 await self._engine.call(lambda api: _build(api, name, recipe, context))
+            else:
+                await self._engine.call(lambda api: _used(api, name))
         return name
 
+    async def collect(self, needed: Collection[str], now: datetime) -> None:
+        """Removes what was built and is spare; what any container is made of stays."""
+        with suppress(APIError):
+            there = await self._engine.call(lambda api: _built(api, self._family))
+            for name in spare(there, needed, now):
+                await self._engine.call(lambda api, name=name: _remove(api, name))
 
-def tag_of(recipe: ImageRecipe) -> str:
-    return f"{BUILT}:{digest(recipe).removeprefix('sha256:')[:24]}"
+    @property
+    def _family(self) -> str:
+        """How the names of this installation's images begin: no other one removes them."""
+        return f"{BUILT}:{digest(self._label).removeprefix('sha256:')[:8]}-"
+
+
+def spare(there: Sequence[Built], needed: Collection[str], now: datetime) -> list[str]:
+    """The names of the images that nobody needs and nobody has used for long."""
+    by_use = sorted(there, key=lambda image: image.used_at, reverse=True)
+    late = [image for image in by_use[KEPT:] if now - image.used_at > UNUSED]
+    return [image.name for image in late if image.digest not in needed]
+
+
+def _built(api: Any, family: str) -> list[Built]:
+    listed = [name for image in api.images(name=BUILT) for name in image["RepoTags"] or []]
+    names = [name for name in listed if name.startswith(family)]
+    found: list[Built] = []
+    for name in names if len(names) > KEPT else []:
+        with suppress(ImageNotFound):
+            image = api.inspect_image(name)
+            used_at = datetime.fromisoformat(image["Metadata"]["LastTagTime"])
+            found.append(Built(name, image["Id"], used_at))
+    return found
+
+
+def _used(api: Any, name: str) -> None:
+    with suppress(APIError):
+        api.tag(name, *name.split(":"))
+
+
+def _remove(api: Any, name: str) -> None:
+    """Without force: the engine keeps what a container is made of."""
+    with suppress(APIError):
+        api.remove_image(name)
 
 
 def _pull(api: Any, name: str) -> None:

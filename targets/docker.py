@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+from collections.abc import Collection
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,7 +42,7 @@ class DockerHost:
         self._agent = agent
         self._label = label
         self._engine = Engine(engine)
-        self._stock = Images(self._engine)
+        self._stock = Images(self._engine, label)
         self._name: str | None = None
         self._agent_digest = ""
         self._checked_at = -_CHECK_SECONDS
@@ -107,6 +109,9 @@ class DockerHost:
 
     async def build(self, recipe: ImageRecipe, context: bytes) -> str:
         return await self._stock.built(recipe, context)
+
+    async def collect(self, needed: Collection[str]) -> None:
+        await self._stock.collect(needed, datetime.now(UTC))
 
     async def warm(self, spec: BoxSpec) -> None:
         """Begins to make boxes of this kind ready."""

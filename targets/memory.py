@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -238,6 +238,7 @@ class MemoryHost:
     def __init__(self, script: Script = lambda command: None) -> None:
         self._script = script
         self._boxes: dict[BoxId, tuple[BoxPlace, MemoryTarget]] = {}
+        self.needed: frozenset[str] | None = None
 
     async def create(self, spec: BoxSpec, box: BoxId) -> BoxPlace:
         if box not in self._boxes:
@@ -248,6 +249,9 @@ class MemoryHost:
 
     async def build(self, recipe: ImageRecipe, context: bytes) -> str:
         return digest(recipe)
+
+    async def collect(self, needed: Collection[str]) -> None:
+        self.needed = frozenset(needed)
 
     async def attach(self, place: BoxPlace) -> MemoryTarget:
         for known, target in self._boxes.values():

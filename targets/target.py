@@ -1,6 +1,6 @@
 """A target is where side effects happen; a host is the engine that makes targets."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from protocol.ids import BoxId, ToolExecutionId
@@ -107,6 +107,11 @@ class Host(Protocol):
 
     async def build(self, recipe: ImageRecipe, context: bytes) -> str:
         """The name of the image that a recipe and its context, a tar, make; built once."""
+        ...
+
+    async def collect(self, needed: Collection[str]) -> None:
+        """Removes images that were built and that nobody used for long, but not those whose digests are
+        `needed`, and none that a box has."""
         ...
 
     async def attach(self, place: BoxPlace) -> Target: ...

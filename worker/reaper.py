@@ -1,4 +1,4 @@
-"""Removes boxes: those that their runs gave back, and those that no row owns."""
+"""Removes boxes: those that their runs gave back, and those that no row owns. And images that were built."""
 
 from protocol.target import BoxPlace
 from records import boxes
@@ -8,6 +8,9 @@ from records.writer import Writer
 from targets.target import Host
 
 log = logger(__name__)
+
+
+COLLECTING_S = 3_600.0
 
 
 class Reaper:
@@ -22,6 +25,11 @@ class Reaper:
     async def turn(self) -> float:
         await self.reap()
         return self._seconds
+
+    async def collect(self) -> float:
+        """Images go by their last use, which is days ago: once an hour is often enough."""
+        await self._host.collect(await self._database.read(boxes.images))
+        return COLLECTING_S
 
     async def reap(self) -> None:
         for box in await self._database.read(boxes.to_reap):

@@ -67,7 +67,7 @@ from worker.model_calls import ModelCalls
 from worker.notary import Notary
 from worker.places import Places
 from worker.plans import Plans
-from worker.reaper import Reaper
+from worker.reaper import COLLECTING_S, Reaper
 from worker.rounds import Rounds
 from worker.run_gate import RunGate
 from worker.runs import Authority, Runs
@@ -308,6 +308,7 @@ class Parts:
             Rounds("tell webhooks", self.courier.turn, topic=("outbox", SOME_RUN)),
             Rounds("sweep", sweeper.turn, settings.sweep_seconds),
             Rounds("reap", reaper.turn, settings.reap_seconds),
+            Rounds("collect", reaper.collect, COLLECTING_S),
             Rounds("end MCP sessions", McpKeeper(database, self.mcp, settings.reap_seconds).turn),
         ]
 

@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,8 +12,9 @@ from protocol.digest import digest_bytes
 from protocol.errors import TargetRefused
 from protocol.target import BoxSpec
 from protocol.workspace import ImageBuild, ImageRecipe
-from targets.builds import BUILT, tag_of
+from targets.builds import BUILT, KEPT, UNUSED, Images
 from targets.docker import DockerHost
+from targets.engine import Engine
 from targets.images import default_tag
 from targets.posture import fallen
 from tests.conformance.target_suite import box_id, ran
@@ -58,7 +60,7 @@ async def test_an_image_is_built_once_of_its_content_and_without_a_network(
         args={"GREETING": "hello"},
     )
     name = await host.build(*order)
-    assert name == tag_of(order[0])
+    assert name.startswith(f"{BUILT}:")
     identity = docker("images", "-q", "--no-trunc", name)
     assert await host.build(*order) == name
     assert docker("images", "-q", "--no-trunc", name) == identity
@@ -67,6 +69,31 @@ async def test_an_image_is_built_once_of_its_content_and_without_a_network(
     target = await host.attach(place)
     assert (await ran(target, "cat", "/opt/a.txt", "/opt/greeting")).stdout == b"from the repository\nhello\n"
     assert b"PROXY" not in (await ran(target, "cat", "/opt/env")).stdout.upper()
+
+
+async def test_images_that_were_not_used_for_long_go_but_for_those_that_are_needed(mark: str) -> None:
+    engine = Engine("unix:///var/run/docker.sock")
+    images, stranger = Images(engine, mark), Images(engine, f"not {mark}")
+    orders = [recipe(mark, f"LABEL number={number}") for number in range(KEPT + 4)]
+    theirs = await stranger.built(*orders[0])
+    names = [await images.built(*order) for order in orders]
+    assert await images.built(*orders[0]) == names[0], "a use: it is the last one now"
+    pinned = docker("images", "-q", "--no-trunc", names[1]).strip()
+    box = docker("create", names[2], "true").strip()
+    try:
+        now = datetime.now(UTC)
+        await images.collect({pinned}, now)
+        assert here(mark) == {theirs, *names}, "all of them were used a moment ago"
+        await images.collect({pinned}, now + 2 * UNUSED)
+        assert here(mark) == {theirs, *names} - {names[3], names[4]}
+    finally:
+        docker("rm", box)
+        engine.close()
+
+
+def here(mark: str) -> set[str]:
+    listed = ("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label=mark={mark}")
+    return {name for name in docker(*listed).split() if not name.startswith("<none>")}
 
 
 async def test_a_build_that_fails_says_its_last_words(host: DockerHost, mark: str) -> None:

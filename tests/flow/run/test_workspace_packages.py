@@ -1,6 +1,7 @@
 """A project whose tests need a package of PyPI and one of npm: its set-up fetches both, through the proxy."""
 
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from protocol.workspace import SET_UP
 from tests.directory_forge import ALLOWED, DirectoryForge
 from tests.egress.packages import Packages
 from tests.egress.proxied import HOST, Proxied, outside
-from tests.stack import Event, Stack, of_type
+from tests.stack import Event, Stack, docker, of_type
 from tests.targets.clients import clients_image
 from tests.temporal_server import TemporalServer
 
@@ -65,9 +66,19 @@ class Project(Proxied):
     packages: Packages
 
 
+@pytest.fixture(scope="module")
+def mark() -> Iterator[str]:
+    """What tells this module's images from all others; they are gone afterwards."""
+    marked = os.urandom(8).hex()
+    yield marked
+    built = docker("images", "-q", "--filter", f"label=mark={marked}").split()
+    if built:
+        docker("rmi", "-f", *built)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def installation(
-    temporal_server: TemporalServer, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    mark: str, temporal_server: TemporalServer, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     forge = DirectoryForge(tmp_path_factory.mktemp("forge"))
@@ -79,7 +90,8 @@ async def installation(
     ):
         made.upstream = made.packages = packages
         made.forge, made.proxies = forge, []
-        dockerfile = {"Dockerfile": f"FROM {clients_image(tmp_path_factory.mktemp('image'))}\n"}
+        clients = clients_image(tmp_path_factory.mktemp("image"))
+        dockerfile = {"Dockerfile": f"FROM {clients}\nLABEL mark={mark}\n"}
         made.forge.make("demo", packages.project | dockerfile)
         made.forge.make("away", packages.project | dockerfile | {"requirements.txt": "absent==1.0.0\n"})
         await made.start_proxy()

@@ -93,3 +93,19 @@ async def test_a_box_whose_maker_died_and_whose_run_nobody_takes_up_goes_by_its_
     )
     assert await house.left() == set()
     assert await house.world.read(boxes.owned) == frozenset()
+
+
+async def test_the_image_of_a_run_in_flight_is_needed_also_where_its_box_went(house: House) -> None:
+    run_id = await house.world.run()
+    box_id, place = await house.begin(run_id)
+    await house.reaper.collect()
+    assert house.host.needed == frozenset(), "that one is not finished"
+    await house.world.commit(lambda tx: boxes.materialized(tx, box_id, place), run_id)
+    await house.world.commit(lambda tx: boxes.release(tx, run_id), run_id)
+    assert await house.left() == set()
+    await house.reaper.collect()
+    assert house.host.needed == {place.image_digest}
+    cancelled = RunOutcome(status="cancelled", stop_reason="cancelled")
+    await house.world.commit(lambda tx: end(tx, run_id, cancelled), run_id)
+    await house.reaper.collect()
+    assert house.host.needed == frozenset()
