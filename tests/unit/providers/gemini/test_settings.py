@@ -1,14 +1,18 @@
 """Which default parameters an entry may set, and how a schema becomes the older subset."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from protocol.config import Config
 from protocol.errors import InvalidRequest
+from protocol.strict import validate
 from providers.gemini.dialect import Gemini
 from providers.gemini.params import read_params
 from providers.gemini.schema import Cleaner
 from providers.prices import Prices
+from providers.registry import Registry
 from tests.unit.providers.gemini.words import entry_of
 from tests.unit.providers.loopback import Backend
 
@@ -78,6 +82,24 @@ def test_a_parameter_that_is_not_ours_to_take_is_refused(
         read_params(params, place="p")
     assert refused.value.code == code
     assert param is None or refused.value.param == param
+
+
+def test_an_entry_is_read_from_the_file_and_asked_by_its_models_names(tmp_path: Path) -> None:
+    entry: Any = {
+        "protocol": "gemini",
+        "baseURL": "https://generativelanguage.googleapis.com",
+        "apiKeyRef": {"kind": "env", "name": "KEY"},
+        "models": ["gemini-3-pro"],
+        "schemaForm": "openapi",
+    }
+    registry = Registry(validate(Config, {"providers": {"g": entry}}), lambda ref: "key", tmp_path)
+    assert registry.resolve("gemini-3-pro").name == "g/gemini-3-pro"
+    with pytest.raises(InvalidRequest, match="does not speak 'responses'"):
+        Registry(
+            validate(Config, {"providers": {"g": entry | {"apiShape": "responses"}}}),
+            lambda ref: "key",
+            tmp_path,
+        )
 
 
 @pytest.mark.parametrize("version", ["/v1", "/v1beta", "/x/v1beta/"])
