@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from protocol.block import Provenance
-from protocol.digest import digest_bytes
 from protocol.model import (
     Finish,
     FinishReason,
@@ -16,13 +15,11 @@ from protocol.model import (
     Notice,
     ProviderRaw,
     ReasoningDelta,
-    StreamError,
     TextDelta,
     ToolCallDelta,
     UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
-from protocol.sse import Comment, Frame
 from protocol.usage import Usage
 from providers import failures
 from providers.anthropic.blocks import text_of
@@ -30,7 +27,8 @@ from providers.anthropic.content import Content
 from providers.anthropic.request import Body
 from providers.anthropic.usage import Counts
 from providers.characters import whole
-from providers.refusals import Scrubber, Told, failure_of, told_by
+from providers.reader import Reader
+from providers.refusals import Scrubber, Told, told_by
 
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -44,7 +42,7 @@ _REASONS: dict[str, FinishReason] = {
 }
 
 
-class MessagesAnswer:
+class MessagesAnswer(Reader):
     """A `providers.upstream.Answer` of the Messages API."""
 
     def __init__(
@@ -56,10 +54,8 @@ class MessagesAnswer:
         cost: Callable[[Usage], float | None],
         show_reasoning: bool,
     ) -> None:
-        self.over = False
-        self.progress = 0
+        super().__init__(scrubber)
         self._sent_bytes = len(body.content)
-        self._scrubber = scrubber
         self._cost = cost
         self._content = Content(provenance, body.aliases, body.used_ids, shown=show_reasoning)
         self._counts = Counts()
@@ -68,39 +64,18 @@ class MessagesAnswer:
         self._chars = 0
         self._last_index: object = None
         self._started = False
-        self._noticed: set[str] = set()
 
-    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
-        """One frame of the stream."""
-        if self.over:
-            return []
-        if isinstance(frame, Comment):
-            return [Heartbeat()]
-        if not frame.data or frame.data.strip() == "[DONE]":
-            return []
-        out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
-        try:
-            event = json.loads(frame.data)
-        except (ValueError, RecursionError):
-            if frame.event == "error":
-                return out + self._told(Told(frame.data))
-            return out + self._violated(frame.data)
-        if not isinstance(event, dict):
-            return out + self._violated(frame.data)
-        return out + self._read(event, frame.event)
+    @property
+    def _delivered(self) -> bool:
+        return self._content.began
 
-    def last(self, frame: Frame | None) -> list[ModelEvent]:
-        out: list[ModelEvent] = []
-        if frame is not None and not self.over:
-            try:
-                readable = isinstance(json.loads(frame.data), dict)
-            except (ValueError, RecursionError):
-                readable = False
-            out += self.take(frame) if readable else []
-        return out if self.over else out + self._unfinished()
+    @property
+    def _has_reason(self) -> bool:
+        return self._native is not None
 
-    def broke(self, failure: StreamError) -> list[ModelEvent]:
-        return self._unfinished() if self._native is not None else self._fail(failure)
+    def _cut(self) -> list[ModelEvent]:
+        out = self._heard(self._content.end("cut"))
+        return [*out, UsageSnapshot(usage=self._usage())] if self._counts else out
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         """A body is what its stream would have said."""
@@ -116,12 +91,12 @@ class MessagesAnswer:
         events.append({"type": "message_stop"})
         out: list[ModelEvent] = []
         for event in events:
-            out += [] if self.over else self._read(event, "message")
+            out += [] if self.over else self._object(event, "message")
         return out
 
-    def _read(self, event: JSONObject, name: str) -> list[ModelEvent]:
+    def _object(self, told: JSONObject, name: str) -> list[ModelEvent]:
         try:
-            return self._event(text_of(event, "type") or name, event)
+            return self._event(text_of(told, "type") or name, told)
         except (RecursionError, ValidationError):
             return self._fail(failures.PROTOCOL_VIOLATION.told("a frame is nested too deep"))
 
@@ -206,7 +181,7 @@ class MessagesAnswer:
     def _unfinished(self) -> list[ModelEvent]:
         """The stream ended without its last frame: an answer whose reason was told is whole."""
         if self._native is None:
-            return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
+            return self._truncated()
         told = self._notice("missing_terminator", "the stream ended without message_stop")
         return told + self._finish()
 
@@ -232,31 +207,8 @@ class MessagesAnswer:
         self.over = True
         return [*out, finish]
 
-    def _told(self, told: Told, request_id: str = "") -> list[ModelEvent]:
-        failure = failure_of(
-            told, None, self._scrubber, headers={"request-id": request_id} if request_id else {}
-        )
-        return self._fail(failure)
-
-    def _violated(self, data: str) -> list[ModelEvent]:
-        digest = digest_bytes(data.encode("utf-8", errors="replace"))
-        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
-
-    def _fail(self, failure: StreamError) -> list[ModelEvent]:
-        out = self._heard(self._content.end("cut"))
-        if self._counts:
-            out.append(UsageSnapshot(usage=self._usage()))
-        self.over = True
-        return [*out, failure.model_copy(update={"partial": self._content.began})]
-
     def _usage(self) -> Usage:
         return self._counts.usage(self._sent_bytes, self._chars)
-
-    def _notice(self, code: str, detail: str) -> list[ModelEvent]:
-        if code in self._noticed:
-            return []
-        self._noticed.add(code)
-        return [Notice(code=code, detail=detail)]
 
 
 def _is_index(value: JSON) -> bool:

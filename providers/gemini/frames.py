@@ -3,12 +3,9 @@
 import json
 
 from protocol.noun import JSON, JSONObject
+from providers.reader import NotAnAnswer
 
 _DEEPEST = 200
-
-
-class NotAnAnswer(ValueError):
-    """A frame that is no JSON object, or nests deeper than anybody means."""
 
 
 def read_frame(data: str) -> tuple[list[JSONObject], bool]:

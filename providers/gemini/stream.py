@@ -5,20 +5,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from protocol.block import Provenance
-from protocol.digest import digest_bytes
 from protocol.model import (
     Finish,
     FinishReason,
-    Heartbeat,
     MessageStart,
     ModelEvent,
-    Notice,
     ProviderRaw,
-    StreamError,
     UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
-from protocol.sse import Comment, Frame
 from protocol.usage import Usage
 from providers import failures
 from providers.assembly import Assembly
@@ -31,7 +26,8 @@ from providers.gemini.signatures import SIGNATURE, TOKEN, Signatures
 from providers.gemini.sources import Sources
 from providers.gemini.usage import usage_of
 from providers.openai_compatible.usage import estimated
-from providers.refusals import Scrubber, Told, failure_of, told_by
+from providers.reader import Reader
+from providers.refusals import Scrubber, Told, told_by
 
 _FILTERED = (
     *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY"),
@@ -59,7 +55,7 @@ _CANDIDATE = {
 }
 
 
-class GeminiAnswer:
+class GeminiAnswer(Reader):
     """A `providers.upstream.Answer` of generateContent."""
 
     def __init__(
@@ -71,10 +67,8 @@ class GeminiAnswer:
         cost: Callable[[Usage], float | None],
         show_reasoning: bool,
     ) -> None:
-        self.over = False
-        self.progress = 0
+        super().__init__(scrubber)
         self._sent_bytes = len(body.content)
-        self._scrubber = scrubber
         self._cost = cost
         self._show_reasoning = show_reasoning
         self._signatures = Signatures(provenance)
@@ -90,43 +84,34 @@ class GeminiAnswer:
         self._usage: Usage | None = None
         self._chars = 0
         self._started = False
-        self._noticed: set[str] = set()
+        self._doubled = False
 
-    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
-        if self.over:
-            return []
-        if isinstance(frame, Comment):
-            return [Heartbeat()]
-        data = frame.data.strip()
-        if not data:
-            return []
-        out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
-        if data == "[DONE]":
-            return out + self._finish()
-        try:
-            chunks, doubled = read_frame(data)
-        except NotAnAnswer:
-            if frame.event == "error":
-                return out + self._told(Told(data))
-            return out + self._violated(data)
-        for chunk in chunks:
-            if frame.event == "error":
-                return out + self._told(told_by(chunk) or Told(data))
-            out += [] if self.over else self.chunk(chunk, doubled=doubled)
-        return out
+    @property
+    def _delivered(self) -> bool:
+        return self._assembly.delivered
 
-    def last(self, frame: Frame | None) -> list[ModelEvent]:
-        out: list[ModelEvent] = []
-        if frame is not None and not self.over:
-            try:
-                readable = frame.data.strip() == "[DONE]" or bool(read_frame(frame.data))
-            except NotAnAnswer:
-                readable = False
-            out += self.take(frame) if readable else []
-        return out if self.over else out + self._finish()
+    @property
+    def _has_reason(self) -> bool:
+        return self._native is not None or self._blocked is not None
 
-    def broke(self, failure: StreamError) -> list[ModelEvent]:
-        return self._fail(failure) if self._native is None and self._blocked is None else self._finish()
+    def _objects(self, data: str) -> list[JSONObject]:
+        chunks, self._doubled = read_frame(data)
+        return chunks
+
+    def _object(self, told: JSONObject, name: str) -> list[ModelEvent]:
+        if name == "error":
+            return self._told(told_by(told) or Told(json.dumps(told)))
+        return self.chunk(told, doubled=self._doubled)
+
+    def _done(self) -> list[ModelEvent]:
+        return self._finish()
+
+    def _unfinished(self) -> list[ModelEvent]:
+        return self._finish()
+
+    def _cut(self) -> list[ModelEvent]:
+        out = self._assembly.cut()
+        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         """One answer, or without `alt=sse` a list of them."""
@@ -282,7 +267,7 @@ class GeminiAnswer:
     def _finish(self) -> list[ModelEvent]:
         native = self._native
         if native is None and self._blocked is None:
-            return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
+            return self._truncated()
         if native in _FAILED:
             told = f"the model's answer is unusable: {self._detail or native}"
             return self._fail(_FAILED[native].told(told))
@@ -309,27 +294,6 @@ class GeminiAnswer:
         )
         self.over = True
         return out
-
-    def _told(self, told: Told) -> list[ModelEvent]:
-        return self._fail(failure_of(told, None, self._scrubber))
-
-    def _violated(self, data: str) -> list[ModelEvent]:
-        digest = digest_bytes(data.encode("utf-8", errors="replace"))
-        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
-
-    def _fail(self, failure: StreamError) -> list[ModelEvent]:
-        out = self._assembly.cut()
-        if self._usage is not None:
-            out.append(UsageSnapshot(usage=self._usage))
-        out.append(failure.model_copy(update={"partial": self._assembly.delivered}))
-        self.over = True
-        return out
-
-    def _notice(self, code: str, detail: str) -> list[ModelEvent]:
-        if code in self._noticed:
-            return []
-        self._noticed.add(code)
-        return [Notice(code=code, detail=detail)]
 
 
 def _raw(wire: JSONObject, known: set[str]) -> list[ModelEvent]:

@@ -5,21 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from protocol.block import Provenance
-from protocol.digest import digest_bytes
 from protocol.model import (
     Finish,
     FinishReason,
-    Heartbeat,
     MessageStart,
     ModelEvent,
-    Notice,
-    StreamError,
     UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
-from protocol.sse import Comment, Frame
 from protocol.usage import Usage
-from providers import failures
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
 from providers.openai_compatible.calls import Calls
@@ -27,7 +21,8 @@ from providers.openai_compatible.reasoning import Reasoning
 from providers.openai_compatible.request import Body
 from providers.openai_compatible.think import Splitter
 from providers.openai_compatible.usage import estimated, usage_of
-from providers.refusals import Scrubber, Told, failure_of, told_by
+from providers.reader import Reader
+from providers.refusals import Scrubber, Told, told_by
 
 _REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "end", "stop_sequence"), "stop"),
@@ -39,7 +34,7 @@ _REASONS: dict[str, FinishReason] = {
 }
 
 
-class ChatAnswer:
+class ChatAnswer(Reader):
     """A `providers.upstream.Answer` of Chat Completions."""
 
     def __init__(
@@ -52,10 +47,8 @@ class ChatAnswer:
         show_reasoning: bool,
         think_tags: bool,
     ) -> None:
-        self.over = False
-        self.progress = 0
+        super().__init__(scrubber)
         self._sent_bytes = len(body.content)
-        self._scrubber = scrubber
         self._cost = cost
         self._show_reasoning = show_reasoning
         self._reasoning = Reasoning(provenance)
@@ -69,29 +62,29 @@ class ChatAnswer:
         self._chars = 0
         self._spoke = False
         self._started = False
-        self._noticed: set[str] = set()
 
-    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
-        """One frame of the stream."""
-        if self.over:
-            return []
-        if isinstance(frame, Comment):
-            return [Heartbeat()]
-        if not frame.data:
-            return []
-        out = self._notice("damaged_text", "bytes that are not UTF-8 were replaced") if frame.damaged else []
-        data = frame.data.strip()
-        if data == "[DONE]":
-            return out + self._finish(done=True)
-        try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError):
-            if frame.event == "error":
-                return out + self._told(Told(data))
-            return out + self._violated(data)
-        if frame.event == "error":
-            return out + self._told(told_by(chunk) or Told(data))
-        return out + (self.chunk(chunk) if isinstance(chunk, dict) else self._violated(data))
+    @property
+    def _delivered(self) -> bool:
+        return self._assembly.delivered
+
+    @property
+    def _has_reason(self) -> bool:
+        return self._native is not None
+
+    def _object(self, told: JSONObject, name: str) -> list[ModelEvent]:
+        if name == "error":
+            return self._told(told_by(told) or Told(json.dumps(told)))
+        return self.chunk(told)
+
+    def _done(self) -> list[ModelEvent]:
+        return self._finish(done=True)
+
+    def _unfinished(self) -> list[ModelEvent]:
+        return self._finish(done=False)
+
+    def _cut(self) -> list[ModelEvent]:
+        out = self._assembly.cut()
+        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
 
     def chunk(self, chunk: JSONObject) -> list[ModelEvent]:
         """One `chat.completion.chunk`, or a whole `chat.completion` from a backend that does not stream."""
@@ -117,21 +110,6 @@ class ChatAnswer:
             if self.over:
                 break
         return out
-
-    def last(self, frame: Frame | None) -> list[ModelEvent]:
-        out: list[ModelEvent] = []
-        if frame is not None and not self.over:
-            try:
-                readable = frame.data.strip() == "[DONE]" or isinstance(json.loads(frame.data), dict)
-            except (ValueError, RecursionError):
-                readable = False
-            out += self.take(frame) if readable else []
-        return out if self.over else out + self._finish(done=False)
-
-    def broke(self, failure: StreamError) -> list[ModelEvent]:
-        if self._native is not None:
-            return self._finish(done=False)
-        return self._fail(failure)
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
@@ -235,8 +213,7 @@ class ChatAnswer:
             reason = "stop"
             out += self._notice("missing_finish_reason", "the reason was inferred")
         if reason is None:
-            truncated = failures.STREAM_TRUNCATED.told("the stream ended before the answer did")
-            return out + self._fail(truncated)
+            return out + self._truncated()
         if self._calls and reason == "stop":
             reason = "tool_calls"
         elif reason == "tool_calls" and not self._calls:
@@ -251,27 +228,6 @@ class ChatAnswer:
         out.append(Finish(reason=reason, native_reason=native, usage=usage, cost_usd=self._cost(usage)))
         self.over = True
         return out
-
-    def _told(self, told: Told) -> list[ModelEvent]:
-        return self._fail(failure_of(told, None, self._scrubber))
-
-    def _violated(self, data: str) -> list[ModelEvent]:
-        digest = digest_bytes(data.encode("utf-8", errors="replace"))
-        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
-
-    def _fail(self, failure: StreamError) -> list[ModelEvent]:
-        out = self._assembly.cut()
-        if self._usage is not None:
-            out.append(UsageSnapshot(usage=self._usage))
-        out.append(failure.model_copy(update={"partial": self._assembly.delivered}))
-        self.over = True
-        return out
-
-    def _notice(self, code: str, detail: str) -> list[ModelEvent]:
-        if code in self._noticed:
-            return []
-        self._noticed.add(code)
-        return [Notice(code=code, detail=detail)]
 
 
 def _reason(native: str) -> FinishReason:

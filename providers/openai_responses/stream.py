@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from protocol.digest import digest_bytes
 from protocol.model import (
     Finish,
     FinishReason,
@@ -16,19 +15,17 @@ from protocol.model import (
     ModelEvent,
     Notice,
     ProviderRaw,
-    StreamError,
     UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
-from protocol.sse import Comment, Frame
 from protocol.usage import Usage
-from providers import failures
 from providers.characters import whole
 from providers.openai_compatible.usage import estimated
 from providers.openai_responses.output import Output
 from providers.openai_responses.scene import Scene, dict_in, dicts_in, text_in
 from providers.openai_responses.usage import usage_of
-from providers.refusals import Scrubber, Told, failure_of, told_by
+from providers.reader import Reader
+from providers.refusals import Scrubber, Told, told_by
 
 _ENDS = {
     "response.completed": "completed",
@@ -50,56 +47,34 @@ _INCOMPLETE: dict[str, FinishReason] = {
 _STATUSES: dict[str, FinishReason] = {"completed": "stop", "cancelled": "cancelled"}
 
 
-class ResponsesAnswer:
+class ResponsesAnswer(Reader):
     """A `providers.upstream.Answer` of Responses."""
 
     def __init__(
         self, scene: Scene, *, sent_bytes: int, scrubber: Scrubber, cost: Callable[[Usage], float | None]
     ) -> None:
-        self.over = False
-        self.progress = 0
+        super().__init__(scrubber)
         self._scene = scene
         self._output = Output(scene)
         self._sent_bytes = sent_bytes
-        self._scrubber = scrubber
         self._cost = cost
         self._started = False
         self._usage: Usage | None = None
         self._sound: list[str] = []
 
-    def take(self, frame: Frame | Comment) -> list[ModelEvent]:
-        """One frame of the stream."""
-        if self.over:
-            return []
-        if isinstance(frame, Comment):
-            return [Heartbeat()]
-        data = frame.data.strip()
-        if not data or data == "[DONE]":
-            return []
-        out: list[ModelEvent] = []
-        if frame.damaged:
-            out.append(Notice(code="damaged_text", detail="bytes that are not UTF-8 were replaced"))
-        try:
-            event = json.loads(data)
-        except (ValueError, RecursionError):
-            event = None
-        if not isinstance(event, dict):
-            return out + (self._told(Told(data)) if frame.event == "error" else self._violated(data))
-        named = frame.event if frame.event != "message" else ""
-        return out + self._event(text_in(event, "type") or named, event)
+    @property
+    def _delivered(self) -> bool:
+        return self._scene.blocks > 0
 
-    def last(self, frame: Frame | None) -> list[ModelEvent]:
-        out: list[ModelEvent] = []
-        if frame is not None and not self.over:
-            try:
-                readable = isinstance(json.loads(frame.data), dict)
-            except (ValueError, RecursionError):
-                readable = False
-            out += self.take(frame) if readable else []
-        return out if self.over else out + self._truncated()
+    def _object(self, told: JSONObject, name: str) -> list[ModelEvent]:
+        return self._event(text_in(told, "type") or (name if name != "message" else ""), told)
 
-    def broke(self, failure: StreamError) -> list[ModelEvent]:
-        return [] if self.over else self._fail(failure)
+    def _unfinished(self) -> list[ModelEvent]:
+        return self._truncated()
+
+    def _cut(self) -> list[ModelEvent]:
+        out = self._output.cut()
+        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         if not isinstance(body, dict) or not isinstance(body.get("output"), list):
@@ -196,24 +171,6 @@ class ResponsesAnswer:
         if reason in ("stop", "content_filter") and self._scene.refusal is not None:
             return "refusal"
         return reason
-
-    def _truncated(self) -> list[ModelEvent]:
-        return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
-
-    def _told(self, told: Told) -> list[ModelEvent]:
-        return self._fail(failure_of(told, None, self._scrubber))
-
-    def _violated(self, data: str) -> list[ModelEvent]:
-        digest = digest_bytes(data.encode("utf-8", errors="replace"))
-        return self._fail(failures.PROTOCOL_VIOLATION.told(f"a frame is not a JSON object ({digest})"))
-
-    def _fail(self, failure: StreamError) -> list[ModelEvent]:
-        out = self._output.cut()
-        if self._usage is not None:
-            out.append(UsageSnapshot(usage=self._usage))
-        out.append(failure.model_copy(update={"partial": self._scene.blocks > 0}))
-        self.over = True
-        return out
 
 
 def _message_start(response: JSONObject) -> MessageStart:
