@@ -17,6 +17,8 @@ from providers.upstream import Upstream
 from tests.conformance.gemini_server import app
 from tests.conformance.provider_suite import SCRIPT, ProviderSuite, request, said
 
+pytestmark = pytest.mark.slow
+
 
 class TestGeminiProvider(ProviderSuite):
     native_stop = "STOP"

@@ -14,7 +14,7 @@ from tests.egress.upstream import CANARY
 from tests.egress.world import SECRET, Client, Outside
 from worker.egress.control import open_door
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 def rule(world: Outside, host: str = "api.test", **fields: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from records.hints import Hints
 from records.run_end import RunOutcome, end
 from tests.records.world import World, gapless
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("appender.py")
 DONE = RunOutcome(status="completed", stop_reason="end_turn")
 

@@ -13,6 +13,8 @@ import pytest
 from tests.escapes import escapes
 from tests.flow.gateway.house import House, error_of
 
+pytestmark = pytest.mark.slow
+
 MANUAL = "---\nname: knots\ndescription: Ties knots.\n---\nUse rope.\n"
 
 

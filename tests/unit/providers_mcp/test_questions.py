@@ -18,6 +18,8 @@ from tests.mcp_peers import Peer, launch_here
 from tests.mcp_server import ASK, WHO
 from tests.processes import until
 
+pytestmark = pytest.mark.slow
+
 RUN = RunId("run_1")
 SOURCE = Path(mcp_program.__file__).read_text()
 ADA = Reply(action="accept", content={"name": "Ada"})

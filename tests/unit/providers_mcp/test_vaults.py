@@ -17,7 +17,7 @@ from providers.vaults.vault import Vault
 from tests.mcp_peers import peer
 from worker.vaults import Vaults
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 RUN = RunId("run_one")
 NOTES = {

@@ -24,6 +24,8 @@ from tests.unit.providers.anthropic.wire import (
 from tests.unit.providers.chat import KEY, Heard
 from tests.unit.providers.loopback import Backend, End
 
+pytestmark = pytest.mark.slow
+
 USED = Usage(input_uncached=7, output_total=3, total=10)
 OVERLOADED = frame("error", error={"type": "overloaded_error", "message": "Overloaded"}, request_id="req_1")
 

@@ -24,6 +24,8 @@ from tests.unit.providers.gemini.words import (
 )
 from tests.unit.providers.loopback import Backend, End
 
+pytestmark = pytest.mark.slow
+
 USED = Usage(input_uncached=7, output_total=3, total=10)
 FILTERED = ["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR"]
 OTHERS = ["OTHER", "TOO_MANY_TOOL_CALLS", "ESCALATION", "NO_IMAGE", "IMAGE_OTHER", "BRAND_NEW"]
