@@ -1,8 +1,8 @@
 """Token counts of the wire: each field cumulative, a later one in the place of an earlier one."""
 
-from protocol.digest import MAX_SAFE
 from protocol.noun import JSON
 from protocol.usage import Usage
+from providers.counts import BYTES_A_TOKEN, count_of
 
 _FIELDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -26,10 +26,10 @@ class Counts:
             self._replace("thinking_tokens", details.get("thinking_tokens"))
 
     def usage(self, sent_bytes: int, received_chars: int) -> Usage:
-        """What was not said is estimated: four bytes, or characters, to a token."""
+        """What was not said is estimated."""
         taken, given = self._known.get("input_tokens"), self._known.get("output_tokens")
-        fresh = sent_bytes // 4 if taken is None else taken
-        made = received_chars // 4 if given is None else given
+        fresh = sent_bytes // BYTES_A_TOKEN if taken is None else taken
+        made = received_chars // BYTES_A_TOKEN if given is None else given
         read = self._known.get("cache_read_input_tokens", 0)
         written = self._known.get("cache_creation_input_tokens", 0)
         return Usage(
@@ -43,5 +43,6 @@ class Counts:
         )
 
     def _replace(self, name: str, value: JSON) -> None:
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SAFE:
-            self._known[name] = int(value)
+        count = count_of(value)
+        if count is not None:
+            self._known[name] = count

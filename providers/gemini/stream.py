@@ -18,6 +18,7 @@ from protocol.usage import Usage
 from providers import failures
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
+from providers.counts import estimated
 from providers.gemini.calls import Calls
 from providers.gemini.frames import NotAnAnswer, read_frame
 from providers.gemini.hosted import HostedTools
@@ -25,7 +26,6 @@ from providers.gemini.request import Body
 from providers.gemini.signatures import SIGNATURE, TOKEN, Signatures
 from providers.gemini.sources import Sources
 from providers.gemini.usage import usage_of
-from providers.openai_compatible.usage import estimated
 from providers.reader import Reader
 from providers.refusals import Scrubber, Told, told_by
 

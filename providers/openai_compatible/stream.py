@@ -16,11 +16,12 @@ from protocol.noun import JSON, JSONObject
 from protocol.usage import Usage
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
+from providers.counts import estimated
 from providers.openai_compatible.calls import Calls
 from providers.openai_compatible.reasoning import Reasoning
 from providers.openai_compatible.request import Body
 from providers.openai_compatible.think import Splitter
-from providers.openai_compatible.usage import estimated, usage_of
+from providers.openai_compatible.usage import usage_of
 from providers.reader import Reader
 from providers.refusals import Scrubber, Told, told_by
 

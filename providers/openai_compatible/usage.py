@@ -2,6 +2,7 @@
 
 from protocol.noun import JSON
 from protocol.usage import Usage
+from providers.counts import count_of
 
 
 def usage_of(wire: JSON) -> tuple[Usage, bool] | None:
@@ -29,14 +30,5 @@ def usage_of(wire: JSON) -> tuple[Usage, bool] | None:
     return usage, read + written > taken
 
 
-def estimated(sent_bytes: int, received_chars: int) -> Usage:
-    """For backends that never say: four to a token."""
-    taken, given = sent_bytes // 4, received_chars // 4
-    return Usage(input_uncached=taken, output_total=given, total=taken + given, estimated=True)
-
-
 def _count(wire: JSON, name: str) -> int | None:
-    value = wire.get(name) if isinstance(wire, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        return None
-    return int(value)
+    return count_of(wire.get(name)) if isinstance(wire, dict) else None

@@ -20,7 +20,7 @@ from protocol.model import (
 from protocol.noun import JSON, JSONObject
 from protocol.usage import Usage
 from providers.characters import whole
-from providers.openai_compatible.usage import estimated
+from providers.counts import estimated
 from providers.openai_responses.output import Output
 from providers.openai_responses.scene import Scene, dict_in, dicts_in, text_in
 from providers.openai_responses.usage import usage_of

@@ -137,6 +137,14 @@ async def test_usage_that_never_comes_is_estimated_and_says_so(backend: Backend)
     assert heard.finish.usage.input_uncached > 0
 
 
+async def test_a_count_that_is_none_counts_nothing(backend: Backend) -> None:
+    absurd = frame({"id": "c1", "choices": [], "usage": USAGE}).replace(
+        b'"prompt_tokens": 7', b'"prompt_tokens": 1e999'
+    )
+    heard = await hear(backend, chunk(content="12345678"), chunk("stop"), absurd, DONE)
+    assert (heard.finish.reason, heard.finish.usage.estimated) == ("stop", True)
+
+
 async def test_usage_so_far_is_told_before_a_failure(backend: Backend) -> None:
     heard = await hear(backend, frame({"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": USAGE}))
     assert heard.error.code == "provider.stream_truncated"
