@@ -2,12 +2,16 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from protocol.digest import digest_bytes
-from protocol.model import Heartbeat, ModelEvent, Notice, StreamError
-from protocol.noun import JSONObject
+from protocol.model import Finish, FinishReason, Heartbeat, ModelEvent, Notice, StreamError, UsageSnapshot
+from protocol.noun import JSON, JSONObject
 from protocol.sse import Comment, Frame
+from protocol.usage import Usage
 from providers import failures
+from providers.counts import estimated
 from providers.refusals import Scrubber, Told, failure_of, told_by
 
 
@@ -18,10 +22,14 @@ class NotAnAnswer(ValueError):
 class Reader(ABC):
     """A `providers.upstream.Answer` but for the words of its dialect."""
 
-    def __init__(self, scrubber: Scrubber) -> None:
+    def __init__(self, scrubber: Scrubber, *, sent_bytes: int, cost: Callable[[Usage], float | None]) -> None:
         self.over = False
         self.progress = 0
         self._scrubber = scrubber
+        self._sent_bytes = sent_bytes
+        self._cost = cost
+        self._usage: Usage | None = None
+        self._chars = 0
         self._noticed: set[str] = set()
 
     @abstractmethod
@@ -34,7 +42,7 @@ class Reader(ABC):
 
     @abstractmethod
     def _cut(self) -> list[ModelEvent]:
-        """Whatever is open ends truncated; the last count of tokens comes with it."""
+        """Whatever is open ends truncated."""
 
     @property
     @abstractmethod
@@ -109,8 +117,33 @@ class Reader(ABC):
     def _truncated(self) -> list[ModelEvent]:
         return self._fail(failures.STREAM_TRUNCATED.told("the stream ended before the answer did"))
 
+    def _counted(self, counted: tuple[Usage, bool] | None) -> list[ModelEvent]:
+        """A newer count of tokens, and whether it had to be clamped."""
+        if counted is None:
+            return []
+        self._usage, clamped = counted
+        told = "more cached tokens than input tokens were reported"
+        return self._notice("usage_clamped", told) if clamped else []
+
+    def _finished(
+        self, reason: FinishReason, native: str | None, detail: str | None = None
+    ) -> list[ModelEvent]:
+        """The last two events of an answer that ended by itself."""
+        usage = self._usage or estimated(self._sent_bytes, self._chars)
+        self.over = True
+        finish = Finish(
+            reason=reason,
+            native_reason=native,
+            native_detail=detail,
+            usage=usage,
+            cost_usd=self._cost(usage),
+        )
+        return [UsageSnapshot(usage=usage, final=True), finish]
+
     def _fail(self, failure: StreamError) -> list[ModelEvent]:
         out = self._cut()
+        if self._usage is not None:
+            out.append(UsageSnapshot(usage=self._usage))
         self.over = True
         return [*out, failure.model_copy(update={"partial": self._delivered})]
 
@@ -119,6 +152,14 @@ class Reader(ABC):
             return []
         self._noticed.add(code)
         return [Notice(code=code, detail=detail)]
+
+
+def moment_of(seconds: JSON) -> datetime | None:
+    """A Unix time as backends tell it; None for what is none."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) and seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _error_in(data: str) -> Told:

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from protocol.block import Provenance
 from protocol.model import (
-    Finish,
     FinishReason,
     Heartbeat,
     MessageStart,
@@ -54,14 +53,11 @@ class MessagesAnswer(Reader):
         cost: Callable[[Usage], float | None],
         show_reasoning: bool,
     ) -> None:
-        super().__init__(scrubber)
-        self._sent_bytes = len(body.content)
-        self._cost = cost
+        super().__init__(scrubber, sent_bytes=len(body.content), cost=cost)
         self._content = Content(provenance, body.aliases, body.used_ids, shown=show_reasoning)
         self._counts = Counts()
         self._native: str | None = None
         self._detail: str | None = None
-        self._chars = 0
         self._last_index: object = None
         self._started = False
 
@@ -75,7 +71,8 @@ class MessagesAnswer(Reader):
 
     def _cut(self) -> list[ModelEvent]:
         out = self._heard(self._content.end("cut"))
-        return [*out, UsageSnapshot(usage=self._usage())] if self._counts else out
+        self._reckon()
+        return out
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         """A body is what its stream would have said."""
@@ -137,7 +134,8 @@ class MessagesAnswer(Reader):
             provider_message_id=message_id if isinstance(message_id, str) and message_id else None,
             model_reported=model if isinstance(model, str) and model else None,
         )
-        return [start, UsageSnapshot(usage=self._usage())] if self._counts else [start]
+        self._reckon()
+        return [start] if self._usage is None else [start, UsageSnapshot(usage=self._usage)]
 
     def _end_of_message(self, event: JSONObject, delta: JSONObject) -> list[ModelEvent]:
         self._counts.take(event.get("usage"))
@@ -195,20 +193,13 @@ class MessagesAnswer(Reader):
         elif reason == "tool_calls" and not self._content.called:
             reason = "stop"
             out += self._notice("no_tool_calls", "the stop reason named a tool call, but there is none")
-        usage = self._usage()
-        out.append(UsageSnapshot(usage=usage, final=True))
-        finish = Finish(
-            reason=reason,
-            native_reason=self._native,
-            native_detail=self._detail,
-            usage=usage,
-            cost_usd=self._cost(usage),
-        )
-        self.over = True
-        return [*out, finish]
+        self._reckon()
+        return out + self._finished(reason, self._native, self._detail)
 
-    def _usage(self) -> Usage:
-        return self._counts.usage(self._sent_bytes, self._chars)
+    def _reckon(self) -> None:
+        """The counts so far; one that was not said yet is estimated of what came until now."""
+        if self._counts:
+            self._usage = self._counts.usage(self._sent_bytes, self._chars)
 
 
 def _is_index(value: JSON) -> bool:

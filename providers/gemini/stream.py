@@ -6,19 +6,16 @@ from datetime import datetime
 
 from protocol.block import Provenance
 from protocol.model import (
-    Finish,
     FinishReason,
     MessageStart,
     ModelEvent,
     ProviderRaw,
-    UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
 from protocol.usage import Usage
 from providers import failures
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
-from providers.counts import estimated
 from providers.gemini.calls import Calls
 from providers.gemini.frames import NotAnAnswer, read_frame
 from providers.gemini.hosted import HostedTools
@@ -67,9 +64,7 @@ class GeminiAnswer(Reader):
         cost: Callable[[Usage], float | None],
         show_reasoning: bool,
     ) -> None:
-        super().__init__(scrubber)
-        self._sent_bytes = len(body.content)
-        self._cost = cost
+        super().__init__(scrubber, sent_bytes=len(body.content), cost=cost)
         self._show_reasoning = show_reasoning
         self._signatures = Signatures(provenance)
         self._assembly = Assembly(self._signatures.seal_reasoning, self._signatures.seal_text)
@@ -81,8 +76,6 @@ class GeminiAnswer(Reader):
         self._detail: str | None = None
         self._blocked: str | None = None
         self._prose: str | None = None
-        self._usage: Usage | None = None
-        self._chars = 0
         self._started = False
         self._doubled = False
 
@@ -110,8 +103,7 @@ class GeminiAnswer(Reader):
         return self._finish()
 
     def _cut(self) -> list[ModelEvent]:
-        out = self._assembly.cut()
-        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
+        return self._assembly.cut()
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         """One answer, or without `alt=sse` a list of them."""
@@ -134,11 +126,7 @@ class GeminiAnswer(Reader):
         if not self._started:
             self._started = True
             out.append(_message_start(chunk))
-        counted = usage_of(chunk.get("usageMetadata"))
-        if counted is not None:
-            self._usage = counted[0]
-            if counted[1]:
-                out += self._notice("usage_clamped", "more cached tokens than input tokens were reported")
+        out += self._counted(usage_of(chunk.get("usageMetadata")))
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and isinstance(feedback.get("blockReason"), str):
             self._blocked = self._scrubber.clean(str(feedback["blockReason"]))
@@ -281,19 +269,9 @@ class GeminiAnswer(Reader):
         out += self._sources.told(self._assembly.text_block)
         out += self._calls.close(cut=reason == "length")
         out += self._hosted.close()
-        usage = self._usage or estimated(self._sent_bytes, self._chars)
-        out.append(UsageSnapshot(usage=usage, final=True))
-        out.append(
-            Finish(
-                reason=reason,
-                native_reason=native,
-                native_detail=self._detail or (self._blocked if native is None else None),
-                usage=usage,
-                cost_usd=self._cost(usage),
-            )
+        return out + self._finished(
+            reason, native, self._detail or (self._blocked if native is None else None)
         )
-        self.over = True
-        return out
 
 
 def _raw(wire: JSONObject, known: set[str]) -> list[ModelEvent]:

@@ -2,27 +2,23 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from protocol.block import Provenance
 from protocol.model import (
-    Finish,
     FinishReason,
     MessageStart,
     ModelEvent,
-    UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
 from protocol.usage import Usage
 from providers.assembly import Assembly
 from providers.characters import Joiner, whole
-from providers.counts import estimated
 from providers.openai_compatible.calls import Calls
 from providers.openai_compatible.reasoning import Reasoning
 from providers.openai_compatible.request import Body
 from providers.openai_compatible.think import Splitter
 from providers.openai_compatible.usage import usage_of
-from providers.reader import Reader
+from providers.reader import Reader, moment_of
 from providers.refusals import Scrubber, Told, told_by
 
 _REASONS: dict[str, FinishReason] = {
@@ -48,9 +44,7 @@ class ChatAnswer(Reader):
         show_reasoning: bool,
         think_tags: bool,
     ) -> None:
-        super().__init__(scrubber)
-        self._sent_bytes = len(body.content)
-        self._cost = cost
+        super().__init__(scrubber, sent_bytes=len(body.content), cost=cost)
         self._show_reasoning = show_reasoning
         self._reasoning = Reasoning(provenance)
         self._assembly = Assembly(self._reasoning.seal)
@@ -59,8 +53,6 @@ class ChatAnswer(Reader):
         self._joiners = {"text": Joiner(), "reasoning": Joiner(), "refusal": Joiner()}
         self._native: str | None = None
         self._refused = False
-        self._usage: Usage | None = None
-        self._chars = 0
         self._spoke = False
         self._started = False
 
@@ -84,8 +76,7 @@ class ChatAnswer(Reader):
         return self._finish(done=False)
 
     def _cut(self) -> list[ModelEvent]:
-        out = self._assembly.cut()
-        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
+        return self._assembly.cut()
 
     def chunk(self, chunk: JSONObject) -> list[ModelEvent]:
         """One `chat.completion.chunk`, or a whole `chat.completion` from a backend that does not stream."""
@@ -95,11 +86,7 @@ class ChatAnswer(Reader):
         if not self._started:
             self._started = True
             out.append(_message_start(chunk))
-        counted = usage_of(chunk.get("usage"))
-        if counted is not None:
-            self._usage = counted[0]
-            if counted[1]:
-                out += self._notice("usage_clamped", "more cached tokens than input tokens were reported")
+        out += self._counted(usage_of(chunk.get("usage")))
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if not isinstance(choice, dict):
@@ -224,11 +211,7 @@ class ChatAnswer(Reader):
             reason = "refusal"
         out += self._assembly.end_prose()
         out += self._calls.close(cut=reason == "length")
-        usage = self._usage or estimated(self._sent_bytes, self._chars)
-        out.append(UsageSnapshot(usage=usage, final=True))
-        out.append(Finish(reason=reason, native_reason=native, usage=usage, cost_usd=self._cost(usage)))
-        self.over = True
-        return out
+        return out + self._finished(reason, native)
 
 
 def _reason(native: str) -> FinishReason:
@@ -236,13 +219,9 @@ def _reason(native: str) -> FinishReason:
 
 
 def _message_start(chunk: JSONObject) -> MessageStart:
-    message_id, model, created = whole(chunk.get("id")), whole(chunk.get("model")), chunk.get("created")
-    try:
-        at = datetime.fromtimestamp(created, UTC) if isinstance(created, int | float) and created else None
-    except (ValueError, OverflowError, OSError):
-        at = None
+    message_id, model = whole(chunk.get("id")), whole(chunk.get("model"))
     return MessageStart(
         provider_message_id=message_id if isinstance(message_id, str) and message_id else None,
         model_reported=model if isinstance(model, str) and model else None,
-        created_at=at,
+        created_at=moment_of(chunk.get("created")),
     )

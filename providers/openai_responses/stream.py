@@ -4,10 +4,8 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from protocol.model import (
-    Finish,
     FinishReason,
     Heartbeat,
     Media,
@@ -15,16 +13,14 @@ from protocol.model import (
     ModelEvent,
     Notice,
     ProviderRaw,
-    UsageSnapshot,
 )
 from protocol.noun import JSON, JSONObject
 from protocol.usage import Usage
 from providers.characters import whole
-from providers.counts import estimated
 from providers.openai_responses.output import Output
 from providers.openai_responses.scene import Scene, dict_in, dicts_in, text_in
 from providers.openai_responses.usage import usage_of
-from providers.reader import Reader
+from providers.reader import Reader, moment_of
 from providers.refusals import Scrubber, Told, told_by
 
 _ENDS = {
@@ -53,13 +49,10 @@ class ResponsesAnswer(Reader):
     def __init__(
         self, scene: Scene, *, sent_bytes: int, scrubber: Scrubber, cost: Callable[[Usage], float | None]
     ) -> None:
-        super().__init__(scrubber)
+        super().__init__(scrubber, sent_bytes=sent_bytes, cost=cost)
         self._scene = scene
         self._output = Output(scene)
-        self._sent_bytes = sent_bytes
-        self._cost = cost
         self._started = False
-        self._usage: Usage | None = None
         self._sound: list[str] = []
 
     @property
@@ -73,8 +66,7 @@ class ResponsesAnswer(Reader):
         return self._truncated()
 
     def _cut(self) -> list[ModelEvent]:
-        out = self._output.cut()
-        return out if self._usage is None else [*out, UsageSnapshot(usage=self._usage)]
+        return self._output.cut()
 
     def whole(self, body: JSON) -> list[ModelEvent]:
         if not isinstance(body, dict) or not isinstance(body.get("output"), list):
@@ -132,13 +124,7 @@ class ResponsesAnswer(Reader):
     def _end(self, status: str, response: JSONObject) -> list[ModelEvent]:
         if status in ("queued", "in_progress"):
             return self._truncated()
-        out: list[ModelEvent] = []
-        counted = usage_of(response.get("usage"))
-        if counted is not None:
-            self._usage = counted[0]
-            if counted[1]:
-                told = "more cached tokens than input tokens were reported"
-                out.append(Notice(code="usage_clamped", detail=told))
+        out = self._counted(usage_of(response.get("usage")))
         if status == "failed":
             failed = Told("the backend ended its answer with an error")
             return out + self._told(told_by({"error": response.get("error")}) or failed)
@@ -147,19 +133,8 @@ class ResponsesAnswer(Reader):
             out.append(Notice(code="opaque_dropped", detail=str(whole(told))))
         out += self._output.close(response, cut=status == "incomplete")
         detail = str(whole(text_in(response.get("incomplete_details"), "reason"))) or None
-        usage = self._usage or estimated(self._sent_bytes, self._scene.chars)
-        out.append(UsageSnapshot(usage=usage, final=True))
-        out.append(
-            Finish(
-                reason=self._reason(status, detail),
-                native_reason=str(whole(status)),
-                native_detail=detail,
-                usage=usage,
-                cost_usd=self._cost(usage),
-            )
-        )
-        self.over = True
-        return out
+        self._chars = self._scene.chars
+        return out + self._finished(self._reason(status, detail), str(whole(status)), detail)
 
     def _reason(self, status: str, detail: str | None) -> FinishReason:
         if status == "incomplete":
@@ -174,13 +149,8 @@ class ResponsesAnswer(Reader):
 
 
 def _message_start(response: JSONObject) -> MessageStart:
-    created = response.get("created_at")
-    try:
-        at = datetime.fromtimestamp(created, UTC) if isinstance(created, int | float) and created else None
-    except (ValueError, OverflowError, OSError):
-        at = None
     return MessageStart(
         provider_message_id=str(whole(text_in(response, "id"))) or None,
         model_reported=str(whole(text_in(response, "model"))) or None,
-        created_at=at,
+        created_at=moment_of(response.get("created_at")),
     )
