@@ -1,21 +1,16 @@
 """The anthropic provider keeps the provider's contract, against a stand-in over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 
-from protocol.config import ProviderEntry
 from protocol.model import Finish
-from protocol.secret import SecretRef
 from providers.anthropic.dialect import Messages
-from providers.prices import Prices
 from providers.provider import Provider
-from providers.script import parse_script
 from providers.upstream import Upstream
+from tests.conformance.backend import provider_of
 from tests.conformance.messages_server import app
-from tests.conformance.provider_suite import SCRIPT, ProviderSuite, request, said
+from tests.conformance.provider_suite import ProviderSuite, request, said
 
 pytestmark = pytest.mark.slow
 
@@ -25,26 +20,8 @@ class TestAnthropicProvider(ProviderSuite):
 
     @pytest.fixture
     async def provider(self) -> AsyncIterator[Upstream]:
-        config = uvicorn.Config(app(parse_script(SCRIPT)), port=0, log_level="critical", lifespan="off")
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        entry = ProviderEntry(
-            protocol="anthropic",
-            baseURL=f"http://127.0.0.1:{port}",
-            api_key_ref=SecretRef(kind="env", name="KEY"),
-            models=("m1",),
-            pass_reasoning_to_loop=True,
-        )
-        dialect = Messages(entry, place="providers.local", prices=Prices({}))
-        provider = Upstream(dialect, entry, lambda: "test-key")
-        yield provider
-        await provider.close()
-        server.should_exit = True
-        server.force_exit = True
-        await serving
+        async with provider_of(Messages, app, protocol="anthropic") as provider:
+            yield provider
 
     async def test_a_refusal_is_told_apart_from_text(self, provider: Provider) -> None:
         """This wire tells it by the stop reason alone."""

@@ -1,18 +1,16 @@
 """Runs whose models are asked in each of the dialects: a thought, two calls at once, an answer."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvicorn
-from starlette.applications import Starlette
 
 from providers import scripted_server
 from providers.script import parse_script
 from tests.conformance import gemini_server, messages_server, responses_server
+from tests.served import listening
 from tests.stack import Stack, of_type
 from tests.temporal_server import TemporalServer
 
@@ -36,18 +34,6 @@ DIALECTS = {
 }
 
 
-@asynccontextmanager
-async def serving(app: Starlette) -> AsyncGenerator[str]:
-    """The root of a backend on this machine, which wants no key."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    await task
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def installation(
     temporal_server: TemporalServer, cache: Path, tmp_path_factory: pytest.TempPathFactory
@@ -55,7 +41,8 @@ async def installation(
     async with AsyncExitStack() as stack:
         tables: dict[str, str] = {}
         for name, (app, protocol, root) in DIALECTS.items():
-            url = await stack.enter_async_context(serving(app(parse_script(SCRIPT))))
+            port = await stack.enter_async_context(listening(app(parse_script(SCRIPT))))
+            url = f"http://127.0.0.1:{port}"
             shown = "passReasoningToLoop = true"
             tables[name] = (
                 f'[providers.{name}]\n{protocol}\nbaseURL = "{url}{root}"\nmodels = ["{name}-1"]\n{shown}\n'
