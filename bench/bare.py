@@ -28,8 +28,9 @@ from protocol.ids import BlockId, BoxId, CallId, RunId, ToolExecutionId, fresh
 from protocol.model import ModelRequest
 from protocol.noun import JSONObject, Noun
 from protocol.target import BoxSpec, Command, Offsets
-from providers.openai_compatible.dialect import openai_compatible
+from providers.openai_compatible.dialect import ChatCompletions
 from providers.prices import Prices
+from providers.upstream import Upstream
 from targets.agent_binary import agent_path
 from targets.docker import DockerHost
 from targets.images import default_tag
@@ -129,7 +130,8 @@ class Acts:
         entry = ProviderEntry(protocol="openai-compatible", baseURL=model_url or "http://none", models=("m",))
         self._http = httpx2.AsyncClient(trust_env=False, timeout=60)
         self._request = _model_request()
-        self._provider = openai_compatible(entry, place="bare", key=lambda: "none", prices=Prices({}))
+        dialect = ChatCompletions(entry, place="bare", prices=Prices({}))
+        self._provider = Upstream(dialect, entry, lambda: "none")
         self.host = DockerHost(agent_path(read_settings().cache), pool_size=0, label=str(directory))
         self._counting = CountingTools(directory / "bare-counted")
         self._box: asyncio.Task[tuple[str, Target]] | None = None

@@ -1,16 +1,13 @@
 """The `openai-compatible` dialect: Chat Completions, as OpenAI and many others speak it."""
 
-from collections.abc import Callable
-
 from protocol.config import ProviderEntry
 from protocol.model import ModelRequest
-from providers.exchange import Patience
 from providers.openai_compatible.params import read_params
 from providers.openai_compatible.request import body_of
 from providers.openai_compatible.stream import ChatAnswer
 from providers.prices import Prices
 from providers.refusals import Scrubber
-from providers.upstream import Sending, Upstream, endpoint, headers_of, provenance_of
+from providers.upstream import Sending, endpoint, headers_of, provenance_of
 
 
 class ChatCompletions:
@@ -41,14 +38,3 @@ class ChatCompletions:
         )
         headers = headers_of(attempt, authorization=f"Bearer {key}")
         return Sending(self._url, headers, body.content, dict(body.notices), answer)
-
-
-def openai_compatible(
-    entry: ProviderEntry,
-    *,
-    place: str,
-    key: Callable[[], str],
-    prices: Prices,
-    patience: Patience | None = None,
-) -> Upstream:
-    return Upstream(ChatCompletions(entry, place=place, prices=prices), entry, key, patience)

@@ -32,7 +32,7 @@ from protocol.model import (
 from protocol.secret import SecretRef
 from protocol.sse import Parser
 from providers.exchange import Patience
-from providers.openai_compatible.dialect import openai_compatible
+from providers.openai_compatible.dialect import ChatCompletions
 from providers.openai_compatible.params import DefaultParams
 from providers.openai_compatible.request import body_of
 from providers.openai_compatible.stream import ChatAnswer
@@ -81,13 +81,9 @@ def entry_of(backend: Backend, **fields: Any) -> ProviderEntry:
 
 
 def provider_of(backend: Backend, patience: Patience | None = None, **fields: Any) -> Upstream:
-    return openai_compatible(
-        entry_of(backend, **fields),
-        place="providers.local",
-        key=lambda: KEY,
-        prices=Prices({}),
-        patience=patience,
-    )
+    entry = entry_of(backend, **fields)
+    dialect = ChatCompletions(entry, place="providers.local", prices=Prices({}))
+    return Upstream(dialect, entry, lambda: KEY, patience)
 
 
 class Heard(StreamChecker):

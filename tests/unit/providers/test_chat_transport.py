@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from protocol.errors import NotFound
 from protocol.model import Heartbeat, StreamError, ToolCallDelta, ToolCallEnd
 from providers.exchange import Patience
-from providers.openai_compatible.dialect import openai_compatible
+from providers.openai_compatible.dialect import ChatCompletions
 from providers.prices import Prices
+from providers.upstream import Upstream
 from tests.conformance.provider_suite import request, said
 from tests.unit.providers.chat import (
     DONE,
@@ -337,7 +339,7 @@ async def test_a_credential_that_cannot_be_resolved_is_no_request(backend: Backe
     def key() -> str:
         raise NotFound("auth.secret_missing", "the variable KEY is not set")
 
-    provider = openai_compatible(entry_of(backend), place="providers.p", key=key, prices=Prices({}))
+    provider = _asking_with(backend, key)
     heard = Heard([event async for event in provider.stream(request(said("go")), attempt=1)])
     assert (heard.error.code, heard.error.retryable) == ("provider.unauthorized", False)
     assert "KEY is not set" in heard.error.message
@@ -346,7 +348,12 @@ async def test_a_credential_that_cannot_be_resolved_is_no_request(backend: Backe
 
 @pytest.mark.parametrize("bad", ["", "  ", "a\nb", "ключ"])
 async def test_a_credential_that_no_header_can_carry_is_no_request(backend: Backend, bad: str) -> None:
-    provider = openai_compatible(entry_of(backend), place="providers.p", key=lambda: bad, prices=Prices({}))
+    provider = _asking_with(backend, lambda: bad)
     heard = Heard([event async for event in provider.stream(request(said("go")), attempt=1)])
     assert heard.error.code == "provider.unauthorized"
     assert backend.asked == []
+
+
+def _asking_with(backend: Backend, key: Callable[[], str]) -> Upstream:
+    entry = entry_of(backend)
+    return Upstream(ChatCompletions(entry, place="providers.p", prices=Prices({})), entry, key)
